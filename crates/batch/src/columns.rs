@@ -1,0 +1,329 @@
+//! A batch: frames, typed columns beside them, and the mask of those that are still live.
+
+use types::{PortId, ProbeId, TrafficClass};
+
+use crate::Frame;
+
+/// Packets in a batch at most: one bit each in the live mask.
+pub const BATCH: usize = 64;
+
+/// A place in a batch, always below [`BATCH`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Slot(u8);
+
+impl Slot {
+    /// The place as a number.
+    #[inline(always)]
+    #[must_use]
+    pub const fn index(self) -> usize {
+        (self.0 & 63) as usize
+    }
+
+    #[inline(always)]
+    const fn bit(self) -> u64 {
+        1 << (self.0 & 63)
+    }
+}
+
+/// One value for each slot.
+#[derive(Clone, Debug)]
+pub struct Column<T>([T; BATCH]);
+
+impl<T: Copy> Column<T> {
+    /// A column of equal values.
+    pub const fn new(value: T) -> Self {
+        Self([value; BATCH])
+    }
+
+    /// The value of a slot.
+    #[inline(always)]
+    #[expect(clippy::indexing_slicing, reason = "a slot is below BATCH by construction")]
+    pub const fn get(&self, slot: Slot) -> T {
+        self.0[slot.index()]
+    }
+
+    /// Sets the value of a slot.
+    #[inline(always)]
+    #[expect(clippy::indexing_slicing, reason = "a slot is below BATCH by construction")]
+    pub const fn set(&mut self, slot: Slot, value: T) {
+        self.0[slot.index()] = value;
+    }
+}
+
+/// The slots of a mask, in ascending order.
+#[derive(Clone, Copy, Debug)]
+pub struct Live(u64);
+
+impl Iterator for Live {
+    type Item = Slot;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Slot> {
+        if self.0 == 0 {
+            return None;
+        }
+        let slot = Slot((self.0.trailing_zeros() & 63) as u8);
+        self.0 &= self.0.wrapping_sub(1);
+        Some(slot)
+    }
+
+    #[inline]
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let ones = self.0.count_ones() as usize;
+        (ones, Some(ones))
+    }
+}
+
+impl ExactSizeIterator for Live {}
+
+/// A set of probes, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ProbeSet(pub u64);
+
+impl ProbeSet {
+    /// No probe.
+    pub const EMPTY: Self = Self(0);
+
+    /// One probe.
+    #[inline(always)]
+    #[must_use]
+    pub const fn one(probe: ProbeId) -> Self {
+        Self(1 << (probe.0 & 63))
+    }
+
+    /// The first `count` probes.
+    #[must_use]
+    pub const fn first(count: usize) -> Self {
+        if count >= ProbeId::MAX { Self(u64::MAX) } else { Self((1 << count) - 1) }
+    }
+
+    /// The probes of both sets.
+    #[inline(always)]
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether there is none.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// How many there are.
+    #[inline(always)]
+    #[must_use]
+    pub const fn len(self) -> usize {
+        self.0.count_ones() as usize
+    }
+
+    /// Whether `probe` is one of them.
+    #[inline(always)]
+    #[must_use]
+    pub const fn contains(self, probe: ProbeId) -> bool {
+        self.0 & Self::one(probe).0 != 0
+    }
+
+    /// The probes in ascending order.
+    #[inline(always)]
+    pub fn iter(self) -> impl Iterator<Item = ProbeId> {
+        Live(self.0).map(|slot| ProbeId(slot.0))
+    }
+}
+
+/// What a packet carries across a ring beside its frame.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Meta {
+    /// Arrival in nanoseconds since 1970, by the engine's time.
+    pub time_ns: u64,
+    /// Position in the input of its receiving core, counted from 0.
+    pub sequence: u64,
+    /// Hash of the key that pins the packet to a probe.
+    pub pin: u64,
+    /// Hash of the inner five-tuple, for groups that spread by flow.
+    pub flow: u64,
+    /// The probes it goes to.
+    pub probes: ProbeSet,
+    /// Length on the wire in bytes; the frame may have been cut when it was captured.
+    pub wire_bytes: u32,
+    /// The port it came from.
+    pub port: PortId,
+    /// Its traffic class.
+    pub class: TrafficClass,
+}
+
+/// A packet between two batches.
+#[derive(Debug)]
+pub struct Packet<F> {
+    /// Its bytes.
+    pub frame: F,
+    /// What is known of it.
+    pub meta: Meta,
+}
+
+/// Up to [`BATCH`] packets with typed columns beside them.
+#[derive(Debug)]
+pub struct Batch<F> {
+    frames: [Option<F>; BATCH],
+    filled: u8,
+    live: u64,
+    /// [`Meta::time_ns`]
+    pub time_ns: Column<u64>,
+    /// [`Meta::sequence`]
+    pub sequence: Column<u64>,
+    /// [`Meta::pin`]
+    pub pin: Column<u64>,
+    /// [`Meta::flow`]
+    pub flow: Column<u64>,
+    /// [`Meta::probes`]
+    pub probes: Column<ProbeSet>,
+    /// [`Meta::wire_bytes`]
+    pub wire_bytes: Column<u32>,
+    /// [`Meta::port`]
+    pub port: Column<PortId>,
+    /// [`Meta::class`]
+    pub class: Column<TrafficClass>,
+}
+
+impl<F: Frame> Batch<F> {
+    /// An empty batch. Made once and used again: it is some 4 KiB.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            frames: [const { None }; BATCH],
+            filled: 0,
+            live: 0,
+            time_ns: Column::new(0),
+            sequence: Column::new(0),
+            pin: Column::new(0),
+            flow: Column::new(0),
+            probes: Column::new(ProbeSet::EMPTY),
+            wire_bytes: Column::new(0),
+            port: Column::new(PortId(0)),
+            class: Column::new(TrafficClass::Other),
+        }
+    }
+
+    /// The packets that are still live, in the order they came in. The mask is read once: packets
+    /// that are taken meanwhile are not skipped by this iterator.
+    #[inline(always)]
+    #[must_use]
+    pub const fn live(&self) -> Live {
+        Live(self.live)
+    }
+
+    /// How many more packets can be pushed.
+    #[inline(always)]
+    #[must_use]
+    pub const fn room(&self) -> usize {
+        BATCH - self.filled as usize
+    }
+
+    /// Whether no packet is live.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.live == 0
+    }
+
+    /// Appends a packet with all its columns.
+    ///
+    /// # Errors
+    /// The packet itself, where the batch is full.
+    #[inline(always)]
+    pub fn push(&mut self, packet: Packet<F>) -> Result<Slot, Packet<F>> {
+        let slot = Slot(self.filled);
+        let Some(place) = self.frames.get_mut(usize::from(self.filled)) else { return Err(packet) };
+        *place = Some(packet.frame);
+        self.filled += 1;
+        self.live |= slot.bit();
+        let meta = packet.meta;
+        self.time_ns.set(slot, meta.time_ns);
+        self.sequence.set(slot, meta.sequence);
+        self.pin.set(slot, meta.pin);
+        self.flow.set(slot, meta.flow);
+        self.probes.set(slot, meta.probes);
+        self.wire_bytes.set(slot, meta.wire_bytes);
+        self.port.set(slot, meta.port);
+        self.class.set(slot, meta.class);
+        Ok(slot)
+    }
+
+    /// Appends a packet as it arrives: only its time and its length on the wire are known.
+    ///
+    /// # Errors
+    /// The frame itself, where the batch is full.
+    #[inline(always)]
+    pub fn push_received(&mut self, frame: F, time_ns: u64, wire_bytes: u32) -> Result<Slot, F> {
+        let slot = Slot(self.filled);
+        let Some(place) = self.frames.get_mut(usize::from(self.filled)) else { return Err(frame) };
+        *place = Some(frame);
+        self.filled += 1;
+        self.live |= slot.bit();
+        self.time_ns.set(slot, time_ns);
+        self.wire_bytes.set(slot, wire_bytes);
+        Ok(slot)
+    }
+
+    /// The frame of a slot; `None` once it was taken.
+    #[inline(always)]
+    #[must_use]
+    #[expect(clippy::indexing_slicing, reason = "a slot is below BATCH by construction")]
+    pub const fn frame(&self, slot: Slot) -> Option<&F> {
+        self.frames[slot.index()].as_ref()
+    }
+
+    /// The frame of a slot, to change it in place.
+    #[inline(always)]
+    #[must_use]
+    #[expect(clippy::indexing_slicing, reason = "a slot is below BATCH by construction")]
+    pub const fn frame_mut(&mut self, slot: Slot) -> &mut Option<F> {
+        &mut self.frames[slot.index()]
+    }
+
+    /// The first segment of a slot's frame; empty once it was taken.
+    #[inline(always)]
+    #[must_use]
+    pub fn head(&self, slot: Slot) -> &[u8] {
+        self.frame(slot).map_or(&[], F::head)
+    }
+
+    /// Takes a packet out: it is not live any more.
+    #[inline(always)]
+    pub fn take(&mut self, slot: Slot) -> Option<Packet<F>> {
+        let frame = self.frame_mut(slot).take()?;
+        self.live &= !slot.bit();
+        Some(Packet {
+            frame,
+            meta: Meta {
+                time_ns: self.time_ns.get(slot),
+                sequence: self.sequence.get(slot),
+                pin: self.pin.get(slot),
+                flow: self.flow.get(slot),
+                probes: self.probes.get(slot),
+                wire_bytes: self.wire_bytes.get(slot),
+                port: self.port.get(slot),
+                class: self.class.get(slot),
+            },
+        })
+    }
+
+    /// Makes the batch empty. Frames that are left are freed.
+    #[inline(always)]
+    pub fn clear(&mut self) {
+        if self.live != 0 {
+            for slot in self.live() {
+                *self.frame_mut(slot) = None;
+            }
+        }
+        self.filled = 0;
+        self.live = 0;
+    }
+}
+
+impl<F: Frame> Default for Batch<F> {
+    fn default() -> Self {
+        Self::new()
+    }
+}

@@ -1,0 +1,66 @@
+//! Numbers with a meaning, traffic classes, and the named reasons of the packet accounting.
+//!
+//! Every other crate speaks in these. Values are in host byte order; only `wire` swaps bytes. Nothing
+//! here allocates, reads a clock or knows a header.
+//!
+//! ```
+//! use types::{PortPair, TrafficClass};
+//!
+//! let ports = PortPair { source: 40_000, destination: 2152 };
+//! assert_eq!(TrafficClass::of_udp(ports), TrafficClass::GtpU);
+//! assert_eq!(TrafficClass::GtpU.name(), "gtp_u");
+//! ```
+#![no_std]
+#![forbid(unsafe_code)]
+
+mod class;
+mod key;
+mod link;
+mod reason;
+
+pub use class::{PortPair, TrafficClass};
+pub use key::{FlowPorts, Key, Pair, TunnelKey};
+pub use link::LinkType;
+pub use reason::{DropReason, Malformed};
+
+macro_rules! number {
+    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub $inner);
+
+        impl core::fmt::Display for $name {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+number!(
+    /// Tunnel Endpoint Identifier of GTP. Means nothing without the address that handed it out:
+    /// see [`TunnelKey`]. TS 29.281 5.1, TS 29.274 5.5.
+    Teid(u32)
+);
+number!(
+    /// Session Endpoint Identifier of PFCP, TS 29.244 7.2.2.
+    Seid(u64)
+);
+number!(
+    /// QoS Flow Identifier, 6 bits. TS 38.415 5.5.3.3.
+    Qfi(u8)
+);
+number!(
+    /// A port that packets are received from, in the order of the configuration.
+    PortId(u16)
+);
+number!(
+    /// A probe that packets are sent to, in the order of the configuration; at most
+    /// [`ProbeId::MAX`].
+    ProbeId(u8)
+);
+
+impl ProbeId {
+    /// The number of probes that one instance can serve: a set of them is one 64-bit word.
+    pub const MAX: usize = 64;
+}
