@@ -1,6 +1,6 @@
 //! A batch: frames, typed columns beside them, and the mask of those that are still live.
 
-use types::{PortId, ProbeId, TrafficClass};
+use types::{PortId, ProbeSet, TrafficClass};
 
 use crate::Frame;
 
@@ -75,62 +75,6 @@ impl Iterator for Live {
 }
 
 impl ExactSizeIterator for Live {}
-
-/// A set of probes, one bit each.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct ProbeSet(pub u64);
-
-impl ProbeSet {
-    /// No probe.
-    pub const EMPTY: Self = Self(0);
-
-    /// One probe.
-    #[inline(always)]
-    #[must_use]
-    pub const fn one(probe: ProbeId) -> Self {
-        Self(1 << (probe.0 & 63))
-    }
-
-    /// The first `count` probes.
-    #[must_use]
-    pub const fn first(count: usize) -> Self {
-        if count >= ProbeId::MAX { Self(u64::MAX) } else { Self((1 << count) - 1) }
-    }
-
-    /// The probes of both sets.
-    #[inline(always)]
-    #[must_use]
-    pub const fn union(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-
-    /// Whether there is none.
-    #[inline(always)]
-    #[must_use]
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    /// How many there are.
-    #[inline(always)]
-    #[must_use]
-    pub const fn len(self) -> usize {
-        self.0.count_ones() as usize
-    }
-
-    /// Whether `probe` is one of them.
-    #[inline(always)]
-    #[must_use]
-    pub const fn contains(self, probe: ProbeId) -> bool {
-        self.0 & Self::one(probe).0 != 0
-    }
-
-    /// The probes in ascending order.
-    #[inline(always)]
-    pub fn iter(self) -> impl Iterator<Item = ProbeId> {
-        Live(self.0).map(|slot| ProbeId(slot.0))
-    }
-}
 
 /// What a packet carries across a ring beside its frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -28,10 +28,11 @@ mod counters;
 mod frame;
 mod port;
 
-pub use columns::{BATCH, Batch, Column, Live, Meta, Packet, ProbeSet, Slot};
+pub use columns::{BATCH, Batch, Column, Live, Meta, Packet, Slot};
 pub use counters::{Counter, ProbeCounters, RxCounters, TxCounters};
 pub use frame::{Frame, FramePool};
 pub use port::{Burst, RxQueue, TxQueue};
+pub use types::ProbeSet;
 
 /// One function over a batch.
 pub trait Stage<F: Frame> {

@@ -16,11 +16,13 @@
 mod class;
 mod key;
 mod link;
+mod probe;
 mod reason;
 
 pub use class::{PortPair, TrafficClass};
 pub use key::{FlowPorts, Key, Pair, TunnelKey};
 pub use link::LinkType;
+pub use probe::{ProbeId, ProbeSet};
 pub use reason::{DropReason, Malformed};
 
 macro_rules! number {
@@ -54,13 +56,3 @@ number!(
     /// A port that packets are received from, in the order of the configuration.
     PortId(u16)
 );
-number!(
-    /// A probe that packets are sent to, in the order of the configuration; at most
-    /// [`ProbeId::MAX`].
-    ProbeId(u8)
-);
-
-impl ProbeId {
-    /// The number of probes that one instance can serve: a set of them is one 64-bit word.
-    pub const MAX: usize = 64;
-}
