@@ -1,0 +1,191 @@
+//! What a generated capture holds, known without reading it.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde::Serialize;
+use serde::ser::Serializer;
+
+/// One tunnel endpoint of a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FTeid {
+    /// Name of TS 29.274 clause 8.22 without " interface", or `N3 gNB`, `N3 UPF`.
+    pub interface: &'static str,
+    /// The address that handed the TEID out.
+    pub ip: IpAddr,
+    /// The TEID.
+    pub teid: u32,
+    /// T-PDUs sent to it.
+    pub packets: u64,
+    /// The bytes of their inner IP packets.
+    pub bytes: u64,
+}
+
+/// One session, with the fields of a line in `sessions.jsonl`.
+///
+/// A T-PDU counts once: also when its outer packet came in fragments (with the first of them), and
+/// once for each fragment of a packet that was fragmented before it entered the tunnel. Bytes are
+/// those of the inner IP packet as its own header tells.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Session {
+    /// Not known: it depends on the broker's key.
+    pub correlation_id: Option<String>,
+    /// IMSI, where signalling tells it.
+    pub imsi: Option<String>,
+    /// MSISDN, where signalling tells it.
+    pub msisdn: Option<String>,
+    /// IMEI, where signalling tells it.
+    pub imei: Option<String>,
+    /// APN or DNN, where signalling tells it.
+    pub apn: Option<String>,
+    /// Radio access type, where signalling tells it.
+    pub rat: Option<String>,
+    /// Serving network, where signalling tells it.
+    pub mcc: Option<String>,
+    /// Serving network, where signalling tells it.
+    pub mnc: Option<String>,
+    /// Tracking area code, where signalling tells it.
+    pub tac: Option<u32>,
+    /// Cell, where signalling tells it.
+    pub cell: Option<u64>,
+    /// IPv4 address of the UE.
+    pub ue_ipv4: Option<Ipv4Addr>,
+    /// The /64 prefix of the UE.
+    #[serde(serialize_with = "prefix")]
+    pub ue_ipv6: Option<Ipv6Addr>,
+    /// `active`, `deleted` or `expired`.
+    pub state: &'static str,
+    /// Not known: it depends on the broker.
+    pub probe: Option<String>,
+    /// Tunnel endpoints that received at least one T-PDU, sorted by interface, address, TEID.
+    pub fteids: Vec<FTeid>,
+    /// T-PDUs from the UE.
+    pub packets_ul: u64,
+    /// T-PDUs to the UE.
+    pub packets_dl: u64,
+    /// Inner IP bytes from the UE.
+    pub bytes_ul: u64,
+    /// Inner IP bytes to the UE.
+    pub bytes_dl: u64,
+    /// Time of the first packet.
+    #[serde(rename = "created", serialize_with = "time")]
+    pub created_ns: u64,
+    /// Time of the end, for sessions that ended.
+    #[serde(rename = "ended", serialize_with = "time_or_null")]
+    pub ended_ns: Option<u64>,
+}
+
+/// The sessions of a capture, and which session each frame belongs to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GroundTruth {
+    /// The sessions in the order of their first packets.
+    pub sessions: Vec<Session>,
+    packets: Vec<u32>,
+}
+
+/// In `packets`: a frame that belongs to no session.
+const NO_SESSION: u32 = u32::MAX;
+
+impl GroundTruth {
+    pub(crate) fn push(&mut self, session: Option<u32>) {
+        self.packets.push(session.unwrap_or(NO_SESSION));
+    }
+
+    /// The session of each frame, in the order of the capture: an index into `sessions`, or `None`.
+    pub fn packets(&self) -> impl ExactSizeIterator<Item = Option<u32>> {
+        self.packets.iter().map(|&index| (index != NO_SESSION).then_some(index))
+    }
+
+    /// Writes `{ "sessions": [...], "packets": [...] }`.
+    ///
+    /// # Errors
+    /// What the writer reports.
+    pub fn write_json(&self, out: &mut impl Write) -> io::Result<()> {
+        out.write_all(b"{\"sessions\":[")?;
+        for (index, session) in self.sessions.iter().enumerate() {
+            out.write_all(if index == 0 { b"\n" } else { b",\n" })?;
+            serde_json::to_writer(&mut *out, session)?;
+        }
+        out.write_all(b"\n],\n\"packets\":[")?;
+        for (index, packet) in self.packets().enumerate() {
+            if index > 0 {
+                out.write_all(b",")?;
+            }
+            match packet {
+                Some(session) => write!(out, "{session}")?,
+                None => out.write_all(b"null")?,
+            }
+        }
+        out.write_all(b"]}\n")
+    }
+}
+
+fn prefix<S: Serializer>(address: &Option<Ipv6Addr>, serializer: S) -> Result<S::Ok, S::Error> {
+    match address {
+        Some(address) => serializer.collect_str(&format_args!("{address}/64")),
+        None => serializer.serialize_none(),
+    }
+}
+
+fn time<S: Serializer>(ns: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&rfc3339(*ns))
+}
+
+fn time_or_null<S: Serializer>(ns: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match ns {
+        Some(ns) => time(ns, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// UTC with as many digits after the second as the time needs, in groups of three.
+fn rfc3339(ns: u64) -> String {
+    let (seconds, fraction) = (ns / 1_000_000_000, ns % 1_000_000_000);
+    let (days, second) = (seconds / 86_400, seconds % 86_400);
+    // Days to a date of the Gregorian calendar, counted in eras of 400 years that begin on 1 March.
+    let shifted = days + 719_468;
+    let (era, day_of_era) = (shifted / 146_097, shifted % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    let (hour, minute, second) = (second / 3_600, second / 60 % 60, second % 60);
+    let fraction = match fraction {
+        0 => String::new(),
+        ns if ns % 1_000_000 == 0 => format!(".{:03}", ns / 1_000_000),
+        ns if ns % 1_000 == 0 => format!(".{:06}", ns / 1_000),
+        ns => format!(".{ns:09}"),
+    };
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_utc() {
+        let cases = [
+            (0, "1970-01-01T00:00:00Z"),
+            (1_700_000_000_008_000_000, "2023-11-14T22:13:20.008Z"),
+            (1_709_210_096_000_001_000, "2024-02-29T12:34:56.000001Z"),
+            (1_735_689_599_999_999_999, "2024-12-31T23:59:59.999999999Z"),
+        ];
+        for (ns, text) in cases {
+            assert_eq!(rfc3339(ns), text);
+        }
+    }
+
+    #[test]
+    fn json_has_a_null_for_a_frame_of_no_session() {
+        let mut truth = GroundTruth::default();
+        truth.push(None);
+        truth.push(Some(3));
+        let mut out = Vec::new();
+        truth.write_json(&mut out).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&out).unwrap();
+        assert_eq!(value, serde_json::json!({ "sessions": [], "packets": [null, 3] }));
+    }
+}
