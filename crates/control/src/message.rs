@@ -6,7 +6,10 @@ use std::iter::repeat_n;
 use std::ops::Range;
 use std::sync::Arc;
 
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, Severity, SourceCode};
+use miette::{
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents,
+    Severity, SourceCode, SourceSpan, SpanContents,
+};
 
 /// Problems that are shown of one file; a file that is not ours at all would fill the terminal.
 const SHOWN_MAX: usize = 20;
@@ -50,6 +53,21 @@ impl Source {
     fn can_be_shown(&self, offset: usize) -> bool {
         let (line, _) = self.position(offset);
         self.text.split('\n').skip(line.saturating_sub(2)).take(3).all(|line| line.len() <= LINE_BYTES_MAX)
+    }
+}
+
+impl SourceCode for Source {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        lines_before: usize,
+        lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let found = self.text.read_span(span, lines_before, lines_after)?;
+        // miette counts the bytes of a column.
+        let (_, column) = self.position(found.span().offset());
+        let (data, at, lines) = (found.data(), *found.span(), found.line_count());
+        Ok(Box::new(MietteSpanContents::new(data, at, found.line(), column - 1, lines)))
     }
 }
 
@@ -101,6 +119,7 @@ pub struct Problem {
     label: String,
     help: Option<String>,
     severity: Severity,
+    has_line: bool,
 }
 
 impl Problem {
@@ -112,7 +131,13 @@ impl Problem {
             label: "here".to_owned(),
             help: None,
             severity: Severity::Error,
+            has_line: true,
         }
+    }
+
+    /// Something that is missing from the whole file, so that there is no line to show.
+    pub(crate) fn of_the_file(source: &Arc<Source>, what: impl Into<String>) -> Self {
+        Self { has_line: false, ..Self::error(source, 0..0, what) }
     }
 
     /// The words at the marker under the line.
@@ -192,8 +217,8 @@ impl Diagnostic for Problem {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        let shown = !self.source.text.is_empty() && self.source.can_be_shown(self.span.start);
-        shown.then_some(&self.source.text)
+        let shown = self.has_line && self.source.can_be_shown(self.span.start);
+        shown.then_some(&*self.source)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {

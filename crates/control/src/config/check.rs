@@ -247,11 +247,12 @@ fn owned(list: At<Vec<At<&str>>>) -> Vec<String> {
 
 /// Names by index, each reported where it is used again.
 fn names<'t>(reader: &Reader, tables: &[Fields<'_, 't>], kind: &str) -> BTreeMap<&'t str, usize> {
-    let mut names = BTreeMap::new();
+    let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     for (index, table) in tables.iter().enumerate() {
         let Some(name) = table.quiet_string("name") else { continue };
         if let Some(&first) = names.get(name.value) {
-            let line = tables.get(first).map_or(0, |t: &Fields<'_, '_>| reader.line(t.span.start));
+            let line = tables.get(first).and_then(|table| table.quiet_string("name"));
+            let line = line.map_or(0, |first| reader.line(first.span.start));
             let what = format!("another {kind} is named `{}`", name.value.escape_debug());
             reader.report(reader.problem(&name.span, what).label(format!("the first is on line {line}")));
         } else {
@@ -265,7 +266,7 @@ fn name(table: &Fields<'_, '_>, example: &str) -> String {
     let name = table.need(table.string("name"), "name", example);
     if let Some(name) = &name {
         if let Err(rule) = value::check_name(name.value) {
-            table.refuse(&name.span, "name", &format!("\"{}\": a name {rule}", name.value.escape_debug()));
+            table.refuse(&name.span, "name", &format!("must {rule}"));
         }
     }
     name.map(|name| name.value.to_owned()).unwrap_or_default()
@@ -364,14 +365,14 @@ fn probe(table: &Fields<'_, '_>, ports: &BTreeMap<&str, usize>, run_problems: &m
     let Some(to) = to else { return probe };
     let is_tunnel = matches!(to, Target::Vxlan { .. } | Target::Geneve { .. });
     for (key, fits, what) in [
-        ("via", is_tunnel, "vxlan: and geneve:"),
-        ("vlan", matches!(to, Target::Port(_)), "port:"),
-        ("rotate_bytes", matches!(to, Target::File(_)), "file:"),
-        ("rotate_secs", matches!(to, Target::File(_)), "file:"),
-        ("disk_max", matches!(to, Target::File(_)), "file:"),
+        ("via", is_tunnel, "`vxlan:` and `geneve:`"),
+        ("vlan", matches!(to, Target::Port(_)), "`port:`"),
+        ("rotate_bytes", matches!(to, Target::File(_)), "`file:`"),
+        ("rotate_secs", matches!(to, Target::File(_)), "`file:`"),
+        ("disk_max", matches!(to, Target::File(_)), "`file:`"),
     ] {
         if let Some(span) = table.key_span(key).filter(|_| !fits) {
-            table.refuse(&span, key, &format!("is for probes at {what}"));
+            table.refuse(&span, key, &format!("is for {what} probes only"));
         }
     }
     if let Some(text) = text.filter(|_| is_tunnel) {
@@ -739,8 +740,7 @@ fn missing(
 ) {
     let mut need = |is_there: bool, what: &str, help: &str| {
         if !is_there {
-            let problem = reader.problem(&(0..0), what).label("nowhere in this file");
-            run_problems.push(problem.help(help));
+            run_problems.push(Problem::of_the_file(&reader.source, what).help(help));
         }
     };
     need(

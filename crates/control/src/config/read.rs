@@ -342,7 +342,9 @@ impl<'r, 't> Fields<'r, 't> {
             self.wrong(key, value, "a list in brackets");
             return None;
         };
-        Some(At::of(value, array.iter().filter_map(&mut element).collect()))
+        let found: Vec<T> = array.iter().filter_map(&mut element).collect();
+        // What is wrong with an element is reported; the rest of the list would only mislead.
+        (found.len() == array.len()).then(|| At::of(value, found))
     }
 
     pub(super) fn strings(&self, key: &'static str) -> Option<At<Vec<At<&'t str>>>> {
@@ -379,7 +381,8 @@ impl<'r, 't> Fields<'r, 't> {
     pub(super) fn no_twins<T: PartialEq + std::fmt::Display>(&self, key: &str, list: &[At<T>]) {
         for (index, element) in list.iter().enumerate() {
             if list.iter().take(index).any(|earlier| earlier.value == element.value) {
-                self.refuse(&element.span, key, &format!("has {} twice", element.value));
+                let what = format!("`{key}` has `{}` twice", element.value);
+                self.reader.report(self.reader.problem(&element.span, what).label("the second"));
             }
         }
     }

@@ -10,10 +10,10 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
     let first_is_plain = name.starts_with(|c: char| c.is_ascii_alphanumeric());
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if !first_is_plain || !name.chars().all(plain) {
-        return Err("begins with a letter or digit, then letters, digits, `-`, `_` and `.` only".to_owned());
+        return Err("begin with a letter or digit and have only letters, digits, `-`, `_` and `.`".to_owned());
     }
     if name.len() > 63 {
-        return Err("is at most 63 characters long".to_owned());
+        return Err("be at most 63 characters long".to_owned());
     }
     Ok(())
 }
@@ -43,7 +43,7 @@ pub(super) fn size(text: &str) -> Result<u64, String> {
         "tib" => 1 << 40,
         "k" | "m" | "g" | "t" => {
             let unit = unit.to_ascii_uppercase();
-            return Err(format!("a unit that says which: \"{number}{unit}iB\" or \"{number}{unit}B\""));
+            return Err(format!("a size with its whole unit: \"{number}{unit}iB\" or \"{number}{unit}B\""));
         }
         _ => return Err(format!("{wanted}; `{}` is no unit of size", unit.escape_debug())),
     };
@@ -69,7 +69,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
         "m" | "min" => 60.0,
         "h" => 3_600.0,
         "d" => 86_400.0,
-        "" => return Err(format!("a unit after the number: \"{number}s\", \"{number}ms\"")),
+        "" => return Err(format!("a duration with its unit: \"{number}s\", \"{number}ms\"")),
         _ => return Err(format!("{wanted}; `{}` is no unit of time", unit.escape_debug())),
     };
     Duration::try_from_secs_f64(number * factor)
@@ -127,7 +127,7 @@ mod tests {
         assert_eq!(size("4_096"), Ok(4096));
         assert_eq!(size("0"), Ok(0));
         assert_eq!(size("1TiB"), Ok(1 << 40));
-        assert_eq!(size("64M").unwrap_err(), "a unit that says which: \"64MiB\" or \"64MB\"");
+        assert_eq!(size("64M").unwrap_err(), "a size with its whole unit: \"64MiB\" or \"64MB\"");
         for bad in
             ["", "MiB", "-1MiB", "1e9", "64 furlongs", "nan", "inf", ".5GB", "1.2.3B", "99999999TiB", "٣MiB"]
         {
@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(duration("10 m"), Ok(Duration::from_secs(600)));
         assert_eq!(duration("7us"), Ok(Duration::from_micros(7)));
         assert_eq!(duration("1d"), Ok(Duration::from_secs(86_400)));
-        assert_eq!(duration("30").unwrap_err(), "a unit after the number: \"30s\", \"30ms\"");
+        assert_eq!(duration("30").unwrap_err(), "a duration with its unit: \"30s\", \"30ms\"");
         for bad in ["", "s", "-1s", "1S", "nan s", "3 fortnights", "999999d", "1m30s"] {
             assert!(duration(bad).is_err(), "{bad}");
         }

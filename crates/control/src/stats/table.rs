@@ -6,9 +6,11 @@ use types::TrafficClass;
 use super::{ProbeStats, Reasons, Stats, sum};
 
 /// Characters of the bar that shows a probe's share.
-const BAR: u64 = 8;
+const BAR: u64 = 6;
 /// Characters of a name that are shown.
-const NAME: usize = 18;
+const NAME: usize = 14;
+/// What a plain terminal is wide.
+const WIDTH: usize = 80;
 
 pub(super) fn render(stats: &Stats) -> String {
     let blocks = [
@@ -35,13 +37,20 @@ fn table<const N: usize>(header: [&str; N]) -> Table {
 
 /// The first column holds names, all others numbers.
 fn finish(mut table: Table) -> Option<String> {
-    for (index, column) in table.column_iter_mut().enumerate() {
-        column.set_padding((u16::from(index > 0), 0));
-        if index > 0 {
-            column.set_cell_alignment(CellAlignment::Right);
+    let mut lines: Vec<String> = Vec::new();
+    // Two spaces between columns; one where numbers are so large that two are too wide.
+    for gap in [1, 0] {
+        for (index, column) in table.column_iter_mut().enumerate() {
+            column.set_padding((if index > 0 { gap } else { 0 }, 0));
+            if index > 0 {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        lines = table.lines().map(|line| line.trim_end().to_owned()).collect();
+        if lines.iter().all(|line| line.chars().count() <= WIDTH) {
+            break;
         }
     }
-    let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     Some(lines.join("\n"))
 }
 
@@ -56,7 +65,7 @@ fn totals(stats: &Stats) -> Option<String> {
     table.add_row(row("delivered", stats.delivered, share(stats.delivered), None));
     table.add_row(row("dropped", stats.dropped.total(), share(stats.dropped.total()), None));
     for (reason, packets) in stats.dropped.iter() {
-        table.add_row(row(&format!("  {}", short(reason)), packets, share(packets), None));
+        table.add_row(row(&format!("  {reason}"), packets, share(packets), None));
     }
     table.add_row(row("in flight", stats.in_flight, share(stats.in_flight), None));
     if rx.missed > 0 {
@@ -114,7 +123,7 @@ fn closing(stats: &Stats) -> Option<String> {
     };
     let balance = stats.imbalance().filter(|_| stats.probes.len() > 1);
     let balance = balance.map_or_else(String::new, |ratio| {
-        format!("busiest probe: {ratio:.2} times the mean (user packets); ")
+        format!("busiest probe: {ratio:.2} times the mean of user packets\n")
     });
     Some(balance + &verdict)
 }
