@@ -47,6 +47,8 @@ mod network;
 pub mod pfcp;
 pub mod sctp;
 pub mod tcp;
+#[cfg(test)]
+mod tests;
 mod tpdu;
 pub mod udp;
 mod unpack;
