@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn every_capture_has_its_golden_lines() {
-        let (classes, counts) = (golden("classes").unwrap(), golden("capinfos").unwrap());
+        let (classes, counts) = (golden("classes").unwrap(), golden("times").unwrap());
         let (names, pairs) = (["gtp_u", "gtp_c", "pfcp", "gtp_prime", "other"], golden("pairs").unwrap());
         for row in classes.rows() {
             let capture = row.text("capture");
