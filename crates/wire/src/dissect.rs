@@ -10,7 +10,7 @@ use crate::gtpc::Gtpc;
 use crate::gtpu::{Gtpu, PduSession, error_indication, message};
 use crate::icmp::{Icmp, IcmpVersion};
 use crate::layer2::{Ip, Layer2};
-use crate::network::{self, Addresses, Fragment, Network, protocol};
+use crate::network::{self, Addresses, Fragment, Network, Part, protocol};
 use crate::pfcp::Pfcp;
 use crate::sctp::Sctp;
 use crate::tcp::{Tcp, TcpError};
@@ -75,10 +75,12 @@ pub fn dissect(link: LinkType, frame: &[u8]) -> Dissection {
             None
         }
     };
-    walk.out.key = Key::Frame(walk.layer2.name());
     // Each round is one IP layer, and they are counted.
     while let Some(ip) = next {
         next = walk.ip(ip);
+    }
+    if matches!(walk.out.key, Key::Frame(_)) {
+        walk.out.key = Key::Frame(walk.layer2.name());
     }
     walk.out
 }
@@ -123,8 +125,8 @@ impl<'a> Walk<'a> {
         };
         self.out.key = Key::Outer(network.addresses.pair());
         self.out.ports = FlowPorts { protocol: network.protocol, ..FlowPorts::default() };
-        if self.out.fragment == Fragment::None && !self.quoted {
-            self.out.fragment = network.fragment;
+        if network.part != Part::Whole && self.out.fragment == Fragment::None && !self.quoted {
+            self.out.fragment = network.fragment();
         }
         if let Some(why) = network.broken {
             self.bad(why);

@@ -21,8 +21,12 @@ pub(crate) struct Layer2 {
     tags: u8,
     labels: u8,
     name: u128,
-    macs: Option<([u8; 6], [u8; 6])>,
+    outermost: Option<Macs>,
+    innermost: Option<Macs>,
 }
+
+/// Destination and source.
+type Macs = ([u8; 6], [u8; 6]);
 
 /// Where the way down has come to.
 enum At<'a> {
@@ -38,14 +42,19 @@ impl Layer2 {
     ///   changes nothing. Of a frame that ends before its type: the bytes there are.
     /// - Linux "cooked": the sender's address, the only one there is.
     /// - Raw IP and loopback: 0, they name nobody.
-    #[inline(always)]
-    pub(crate) const fn name(&self) -> u128 {
-        self.name
+    #[cold]
+    pub(crate) fn name(&self) -> u128 {
+        match self.innermost {
+            Some((destination, source)) => {
+                number(&destination.min(source)) << 48 | number(&destination.max(source))
+            }
+            None => self.name,
+        }
     }
 
     /// Destination and source of the outermost Ethernet header.
-    pub(crate) const fn macs(&self) -> Option<([u8; 6], [u8; 6])> {
-        self.macs
+    pub(crate) const fn macs(&self) -> Option<Macs> {
+        self.outermost
     }
 
     /// From the link-layer header on.
@@ -141,15 +150,13 @@ impl Layer2 {
     #[inline(always)]
     fn header<'a>(&mut self, frame: &'a [u8]) -> Result<Ethernet<'a>, Malformed> {
         let Some(addresses) = frame.first_chunk::<{ EthernetHeader::LEN }>() else {
-            if self.macs.is_none() {
-                self.name = number(frame);
-            }
+            self.name = number(frame);
             return Err(Malformed::LinkTruncated);
         };
         let [d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, ..] = *addresses;
         let (destination, source) = ([d0, d1, d2, d3, d4, d5], [s0, s1, s2, s3, s4, s5]);
-        self.macs = self.macs.or(Some((destination, source)));
-        self.name = number(&destination.min(source)) << 48 | number(&destination.max(source));
+        self.innermost = Some((destination, source));
+        self.outermost = self.outermost.or(self.innermost);
         Ok(Ethernet::parse(frame)?)
     }
 }

@@ -114,6 +114,14 @@ pub enum Fragment {
     Later(FragmentId),
 }
 
+/// [`Fragment`] in one byte: most packets are none, and should not carry what names one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    Whole,
+    First,
+    Later,
+}
+
 /// What [`parse`] found.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Network<'a> {
@@ -122,7 +130,10 @@ pub(crate) struct Network<'a> {
     pub(crate) payload: &'a [u8],
     /// The packet states its length, all of it is there, and it is no fragment.
     pub(crate) whole: bool,
-    pub(crate) fragment: Fragment,
+    pub(crate) part: Part,
+    /// Identification and protocol of the fragment header, for [`Self::fragment`].
+    fragment_id: u32,
+    fragment_protocol: u8,
     /// The extension headers could not be read to their end: nothing is known of the payload.
     pub(crate) broken: Option<Malformed>,
 }
@@ -131,7 +142,19 @@ impl Network<'_> {
     /// Whether a transport header can follow.
     #[inline(always)]
     pub(crate) const fn has_transport(&self) -> bool {
-        self.broken.is_none() && !matches!(self.fragment, Fragment::Later(_))
+        self.broken.is_none() && !matches!(self.part, Part::Later)
+    }
+
+    /// Whether it is a fragment, and of what.
+    #[inline(always)]
+    pub(crate) const fn fragment(&self) -> Fragment {
+        let id =
+            FragmentId { addresses: self.addresses, id: self.fragment_id, protocol: self.fragment_protocol };
+        match self.part {
+            Part::Whole => Fragment::None,
+            Part::First => Fragment::First(id),
+            Part::Later => Fragment::Later(id),
+        }
     }
 }
 
@@ -156,18 +179,19 @@ pub(crate) fn parse(ip: Ip<'_>) -> Result<Network<'_>, Malformed> {
 fn parse_v4(bytes: &[u8]) -> Result<Network<'_>, Malformed> {
     let ip = Ipv4::parse(bytes)?;
     let addresses = Addresses::V4 { source: ip.source(), destination: ip.destination() };
-    let id = || FragmentId { addresses, id: ip.identification().into(), protocol: ip.protocol() };
-    let fragment = match (ip.fragment_offset(), ip.more_fragments()) {
-        (0, false) => Fragment::None,
-        (0, true) => Fragment::First(id()),
-        _ => Fragment::Later(id()),
+    let part = match (ip.fragment_offset(), ip.more_fragments()) {
+        (0, false) => Part::Whole,
+        (0, true) => Part::First,
+        _ => Part::Later,
     };
     let mut network = Network {
         addresses,
         protocol: ip.protocol(),
         payload: ip.payload(),
-        whole: ip.is_whole() && fragment == Fragment::None,
-        fragment,
+        whole: ip.is_whole() && part == Part::Whole,
+        part,
+        fragment_id: ip.identification().into(),
+        fragment_protocol: ip.protocol(),
         broken: None,
     };
     if ip.protocol() == protocol::AUTHENTICATION && network.has_transport() {
@@ -206,7 +230,9 @@ fn parse_v6(bytes: &[u8]) -> Result<Network<'_>, Malformed> {
         protocol: ip.next_header(),
         payload: ip.payload(),
         whole: ip.is_whole(),
-        fragment: Fragment::None,
+        part: Part::Whole,
+        fragment_id: 0,
+        fragment_protocol: 0,
         broken: None,
     };
     if ipv6::Extensions::is_extension(ip.next_header()) {
@@ -222,14 +248,13 @@ fn step_over_extensions<'a>(network: &mut Network<'a>, mut headers: ipv6::Extens
     for header in headers.by_ref() {
         match header {
             Ok(Extension::Fragment(header)) => {
-                let addresses = network.addresses;
-                let id = FragmentId { addresses, id: header.identification, protocol: 0 };
-                network.fragment = match (network.fragment, header.offset, header.more) {
-                    (fragment, 0, false) => fragment,
-                    (Fragment::None, 0, true) => Fragment::First(id),
-                    (fragment, 0, true) => fragment,
-                    _ => Fragment::Later(id),
+                let part = match (network.part, header.offset, header.more) {
+                    (_, 1.., _) => Part::Later,
+                    (Part::Whole, 0, true) => Part::First,
+                    _ => continue,
                 };
+                network.part = part;
+                network.fragment_id = header.identification;
             }
             Ok(Extension::Other(..)) => {}
             Err(why) => {
@@ -240,7 +265,7 @@ fn step_over_extensions<'a>(network: &mut Network<'a>, mut headers: ipv6::Extens
     }
     network.protocol = headers.protocol();
     network.payload = headers.payload();
-    network.whole &= network.fragment == Fragment::None;
+    network.whole &= network.part == Part::Whole;
 }
 
 /// The ports of UDP, TCP and SCTP: they stand first in all three.

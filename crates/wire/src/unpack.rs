@@ -8,7 +8,7 @@ use crate::erspan::{self, Mirrored};
 use crate::ethernet::{EthernetHeader, ether_type};
 use crate::gre::Gre;
 use crate::layer2::Layer2;
-use crate::network::{self, Fragment, Network, protocol};
+use crate::network::{self, Network, Part, protocol};
 use crate::udp::Udp;
 use crate::vxlan::Vxlan;
 
@@ -56,8 +56,8 @@ pub fn unpack(link: LinkType, frame: &[u8], allow: Decap) -> Unpack {
     let Ok(network) = network::parse(ip) else { return Unpack::None };
     let held = match held(&network, allow) {
         Ok(None) => return Unpack::None,
-        Ok(Some(_)) if network.fragment != Fragment::None => Err(Malformed::DecapFragment),
-        Err(_) if network.fragment != Fragment::None => Err(Malformed::DecapFragment),
+        Ok(Some(_)) if network.part != Part::Whole => Err(Malformed::DecapFragment),
+        Err(_) if network.part != Part::Whole => Err(Malformed::DecapFragment),
         Ok(Some(held)) => Ok(held),
         Err(why) => Err(why),
     };
@@ -84,7 +84,7 @@ fn held<'a>(network: &Network<'a>, allow: Decap) -> Result<Option<Held<'a>>, Mal
     if network.broken.is_some() {
         return Ok(None);
     }
-    let later = matches!(network.fragment, Fragment::Later(_));
+    let later = network.part == Part::Later;
     match network.protocol {
         protocol::GRE if allow.gre || allow.erspan => {
             if later {
