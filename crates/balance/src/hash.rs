@@ -37,7 +37,17 @@ impl ClusterKey {
         Self { words: words.map(|word| word | 1) }
     }
 
-    /// The pin of two IPv4 addresses, the smaller first: what [`ClusterKey::pin`] gives for them.
+    /// The pin of two addresses: what [`ClusterKey::pin`] gives for them.
+    #[inline(always)]
+    #[must_use]
+    pub const fn pin_pair(&self, pair: Pair) -> u64 {
+        match pair {
+            Pair::V4(low, high) => self.pin_v4(low, high),
+            Pair::V6(low, high) => self.pin_v6(low, high),
+        }
+    }
+
+    /// The pin of two IPv4 addresses, the smaller first.
     #[inline(always)]
     #[must_use]
     pub const fn pin_v4(&self, low: u32, high: u32) -> u64 {
@@ -60,8 +70,7 @@ impl ClusterKey {
     #[must_use]
     pub fn pin(&self, key: &Key) -> u64 {
         match *key {
-            Key::Inner(Pair::V4(low, high)) | Key::Outer(Pair::V4(low, high)) => self.pin_v4(low, high),
-            Key::Inner(Pair::V6(low, high)) | Key::Outer(Pair::V6(low, high)) => self.pin_v6(low, high),
+            Key::Inner(pair) | Key::Outer(pair) => self.pin_pair(pair),
             Key::Tunnel(tunnel) => {
                 let [_, _, k2, k3] = self.words;
                 let receiver = match tunnel.receiver {

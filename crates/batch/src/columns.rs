@@ -1,6 +1,6 @@
 //! A batch: frames, typed columns beside them, and the mask of those that are still live.
 
-use types::{PortId, ProbeSet, TrafficClass};
+use types::{Malformed, PortId, ProbeSet, TrafficClass};
 
 use crate::Frame;
 
@@ -128,6 +128,8 @@ pub struct Batch<F> {
     pub port: Column<PortId>,
     /// [`Meta::class`]
     pub class: Column<TrafficClass>,
+    /// Why the packet could not be read to its end. It stays at the receiving core.
+    pub malformed: Column<Option<Malformed>>,
 }
 
 impl<F: Frame> Batch<F> {
@@ -146,6 +148,7 @@ impl<F: Frame> Batch<F> {
             wire_bytes: Column::new(0),
             port: Column::new(PortId(0)),
             class: Column::new(TrafficClass::Other),
+            malformed: Column::new(None),
         }
     }
 
@@ -162,6 +165,13 @@ impl<F: Frame> Batch<F> {
     #[must_use]
     pub const fn room(&self) -> usize {
         BATCH - self.filled as usize
+    }
+
+    /// How many packets are live.
+    #[inline(always)]
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.live.count_ones() as usize
     }
 
     /// Whether no packet is live.
@@ -207,6 +217,7 @@ impl<F: Frame> Batch<F> {
         self.live |= slot.bit();
         self.time_ns.set(slot, time_ns);
         self.wire_bytes.set(slot, wire_bytes);
+        self.malformed.set(slot, None);
         Ok(slot)
     }
 
@@ -218,12 +229,25 @@ impl<F: Frame> Batch<F> {
         self.frames[slot.index()].as_ref()
     }
 
-    /// The frame of a slot, to change it in place.
     #[inline(always)]
-    #[must_use]
     #[expect(clippy::indexing_slicing, reason = "a slot is below BATCH by construction")]
-    pub const fn frame_mut(&mut self, slot: Slot) -> &mut Option<F> {
+    const fn place(&mut self, slot: Slot) -> &mut Option<F> {
         &mut self.frames[slot.index()]
+    }
+
+    /// Takes a slot's frame out; until [`Batch::put_frame`] gives it another one, it is not live.
+    #[inline(always)]
+    pub fn take_frame(&mut self, slot: Slot) -> Option<F> {
+        let frame = self.place(slot).take()?;
+        self.live &= !slot.bit();
+        Some(frame)
+    }
+
+    /// Gives a slot whose frame was taken another one; it is live again.
+    #[inline(always)]
+    pub fn put_frame(&mut self, slot: Slot, frame: F) {
+        *self.place(slot) = Some(frame);
+        self.live |= slot.bit();
     }
 
     /// The first segment of a slot's frame; empty once it was taken.
@@ -236,8 +260,7 @@ impl<F: Frame> Batch<F> {
     /// Takes a packet out: it is not live any more.
     #[inline(always)]
     pub fn take(&mut self, slot: Slot) -> Option<Packet<F>> {
-        let frame = self.frame_mut(slot).take()?;
-        self.live &= !slot.bit();
+        let frame = self.take_frame(slot)?;
         Some(Packet {
             frame,
             meta: Meta {
@@ -258,7 +281,7 @@ impl<F: Frame> Batch<F> {
     pub fn clear(&mut self) {
         if self.live != 0 {
             for slot in self.live() {
-                *self.frame_mut(slot) = None;
+                *self.place(slot) = None;
             }
         }
         self.filled = 0;

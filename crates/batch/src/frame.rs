@@ -38,6 +38,12 @@ pub trait Frame: Sized + Send + 'static {
     /// Takes `bytes` away from the front of the first segment. Returns whether the segment was that
     /// long and the frame not shared; otherwise nothing changes.
     fn trim_front(&mut self, bytes: usize) -> bool;
+
+    /// Shortens the frame to its first `bytes`. Returns whether that could be done: the frame is not
+    /// shared, has one segment, and is that long; otherwise nothing changes.
+    fn truncate(&mut self, bytes: usize) -> bool {
+        bytes == self.len()
+    }
 }
 
 /// Where frames come from and go back to.

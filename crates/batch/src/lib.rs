@@ -31,7 +31,7 @@ mod port;
 pub use columns::{BATCH, Batch, Column, Live, Meta, Packet, Slot};
 pub use counters::{Counter, ProbeCounters, RxCounters, TxCounters};
 pub use frame::{Frame, FramePool};
-pub use port::{Burst, RxQueue, TxQueue};
+pub use port::{Burst, NoPort, RxQueue, Sink, TxQueue};
 pub use types::ProbeSet;
 
 /// One function over a batch.

@@ -1,9 +1,12 @@
 //! What the dataplane receives from and sends to.
 
+use std::convert::Infallible;
+use std::marker::PhantomData;
+
 use arrayvec::ArrayVec;
 use types::DropReason;
 
-use crate::{BATCH, Batch, Frame};
+use crate::{BATCH, Batch, Frame, Meta};
 
 /// Frames on their way to one probe.
 pub type Burst<F> = ArrayVec<F, BATCH>;
@@ -37,5 +40,35 @@ pub trait TxQueue: Send {
     /// The reason why it cannot.
     fn fits(&self, _frame: &Self::Frame) -> Result<(), DropReason> {
         Ok(())
+    }
+}
+
+/// Where packets are written to rather than sent: a file. It may wait for a disk, so it is served by a
+/// thread of its own and never by a core that polls ports.
+pub trait Sink: Send {
+    /// Writes one packet.
+    ///
+    /// # Errors
+    /// The reason why it could not be written; the sink stays usable.
+    fn write(&mut self, meta: &Meta, frame: &impl Frame) -> Result<(), DropReason>;
+
+    /// Hands on what was kept back to be written in larger pieces. Called when nothing more is
+    /// waiting, and at the end.
+    fn flush(&mut self);
+}
+
+/// The queue of a dataplane that sends to no port. There is none.
+#[derive(Debug)]
+pub struct NoPort<F>(Infallible, PhantomData<F>);
+
+impl<F: Frame> TxQueue for NoPort<F> {
+    type Frame = F;
+
+    fn send(&mut self, _burst: &mut Burst<F>) -> usize {
+        match self.0 {}
+    }
+
+    fn takes_shared(&self) -> bool {
+        match self.0 {}
     }
 }

@@ -143,11 +143,21 @@ impl<T: Send> Producer<T> {
     /// all at once. Returns how many. A value is only taken from `values` when there is a place for it.
     #[inline(always)]
     pub fn push_from(&mut self, values: &mut impl Iterator<Item = T>) -> usize {
-        let room = self.room(values.size_hint().0.max(1));
+        let mut room = self.room(values.size_hint().0.max(1));
         let start = self.tail;
         // Shows what was written, also where `values` panics half way.
         let mut publish = Publish { tail: &self.shared.tail, next: start };
-        while publish.next.wrapping_sub(start) < room {
+        loop {
+            let pushed = publish.next.wrapping_sub(start);
+            if pushed == room {
+                // The iterator may have said too little of its length: look again before giving up.
+                // Acquire as in `room`.
+                self.head_seen = self.shared.head.load(Ordering::Acquire);
+                room = self.shared.places.len().wrapping_sub(start.wrapping_sub(self.head_seen));
+                if pushed == room {
+                    break;
+                }
+            }
             let Some(value) = values.next() else { break };
             let Some(place) = self.shared.place(publish.next) else { break };
             place.with_mut(|slot| {

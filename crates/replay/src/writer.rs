@@ -154,6 +154,12 @@ impl CaptureWriter {
         self.records
     }
 
+    /// Records that are collected and not in the file yet.
+    #[must_use]
+    pub const fn buffered_records(&self) -> u64 {
+        self.buffered_records
+    }
+
     /// Records whose time is later than a pcap can say.
     #[must_use]
     pub const fn late_times(&self) -> u64 {

@@ -1,0 +1,33 @@
+//! The balancer: which probes each packet goes to.
+
+use balance::Balancer;
+use batch::{Batch, Frame, Stage};
+
+/// Sets [`batch::Meta::probes`]: control-plane messages go to every probe, everything else to the
+/// probe of its pin.
+#[derive(Clone, Debug)]
+pub struct Balance {
+    balancer: Balancer,
+}
+
+impl Balance {
+    /// The stage for this balancer.
+    #[must_use]
+    pub const fn new(balancer: Balancer) -> Self {
+        Self { balancer }
+    }
+}
+
+impl<F: Frame> Stage<F> for Balance {
+    #[inline]
+    fn run(&mut self, batch: &mut Batch<F>) {
+        for slot in batch.live() {
+            let probes = if batch.class.get(slot).is_control() {
+                self.balancer.everybody()
+            } else {
+                self.balancer.user(batch.pin.get(slot), batch.flow.get(slot))
+            };
+            batch.probes.set(slot, probes);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// GTP-aware packet broker and live-traffic sniper for mobile networks
+#[derive(Debug, Parser)]
+#[command(
+    name = "snipe",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    after_help = "\
+Examples:
+  snipe replay trace.pcap --probes 4 --out out
+  snipe run --config dpdk-config/demo.toml
+  snipe gen -o big.pcap --subscribers 10000 --seconds 10 --pps 100000
+
+Exit status: 0 done, 1 the work failed, 2 the command line or a file given was wrong."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Replay(Replay),
+    Run(Run),
+    Gen(Gen),
+    Completions(Completions),
+}
+
+/// Run the whole dataplane over capture files: no root, no hugepages, no NIC
+///
+/// Reads pcap and pcapng, also compressed by gzip or zstd, merges them by time and writes what each
+/// probe would have been sent, with the accounting in stats.json. Time is the captures' own; the same
+/// input gives the same output, byte for byte, for any number of workers.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  snipe replay trace.pcapng --probes 4 --out out
+  snipe replay s1u.pcap.gz s11.pcap.zst --probes 8 --out out --force --json
+  snipe replay --config snipe.toml --decap vxlan --out out mirror.pcap")]
+pub(crate) struct Replay {
+    /// Capture files, merged by time
+    #[arg(required = true, value_name = "CAPTURE")]
+    pub(crate) captures: Vec<PathBuf>,
+    /// Where to write: <probe>.pcap, stats.json, sessions.jsonl, alerts.jsonl
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Take probes and groups from this file; [eal], [[port]], [lcores], [state] and [api] are ignored
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Rule files, in addition to those of the configuration
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rules: Vec<PathBuf>,
+    /// Make N probes, probe-1 … probe-N, in one group "default"
+    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) probes: Option<u8>,
+    /// Where GTP-C and PFCP messages go: to all probes, or to the probe of their session
+    #[arg(long, value_name = "MODE")]
+    pub(crate) control: Option<Control>,
+    /// Working threads; the output is the same for any number
+    #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) workers: u8,
+    /// Unpack packets of a tunnelled tap first: vxlan, gre, erspan
+    #[arg(long, value_name = "KIND", value_delimiter = ',')]
+    pub(crate) decap: Vec<Encapsulation>,
+    /// How fast: max, real (as captured), or a factor of that, such as 2.5
+    #[arg(long, value_name = "SPEED", default_value = "max", value_parser = parse_speed)]
+    pub(crate) speed: Speed,
+    /// Write into a directory that is not empty, over files of the same names
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    /// Print the accounting as JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Control {
+    Broadcast,
+    Follow,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Encapsulation {
+    Vxlan,
+    Gre,
+    Erspan,
+}
+
+/// How fast packets are taken from captures.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Speed {
+    /// As fast as they can be handled.
+    Max,
+    /// So many times as fast as they were captured.
+    Factor(f64),
+}
+
+fn parse_speed(text: &str) -> Result<Speed, String> {
+    match text {
+        "max" => Ok(Speed::Max),
+        "real" => Ok(Speed::Factor(1.0)),
+        _ => match text.parse::<f64>() {
+            Ok(factor) if factor.is_finite() && factor > 0.0 => Ok(Speed::Factor(factor)),
+            _ => Err("give max, real, or a number greater than 0".to_owned()),
+        },
+    }
+}
+
+/// Run the dataplane on live DPDK ports, in the foreground
+///
+/// Ends on SIGINT or SIGTERM, or, with stop_when_idle, when its capture files are read; then prints
+/// the accounting.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  snipe run --config dpdk-config/demo.toml
+  snipe run --config /etc/snipe/snipe.toml --json > accounting.json")]
+pub(crate) struct Run {
+    /// What to run
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Print the accounting as JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Write a synthetic mobile-core capture, and its ground truth as JSON beside it
+///
+/// Subscribers with IPv4 and IPv6 flows in GTP-U, both directions, packet sizes of a mobile network.
+/// The same options give the same file.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  snipe gen -o small.pcap
+  snipe gen -o big.pcap --subscribers 10000 --seconds 12 --pps 100000 --seed 7
+  snipe gen -o tagged.pcap --ipv6 0.5 --vlan 100")]
+pub(crate) struct Gen {
+    /// The capture to write; the ground truth gets the same name with .json
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Subscribers, each with a session of its own
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) subscribers: u32,
+    /// Length of the capture in seconds
+    #[arg(long, value_name = "S", default_value_t = 10.0)]
+    pub(crate) seconds: f64,
+    /// Packets a second
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub(crate) pps: u64,
+    /// Another seed gives other traffic of the same kind
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Share of the flows that are IPv6, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.3)]
+    pub(crate) ipv6: f64,
+    /// Put this VLAN tag on every frame
+    #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u16).range(1..=4094))]
+    pub(crate) vlan: Option<u16>,
+    /// Share of the user packets whose outer IP packet is fragmented, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.002)]
+    pub(crate) fragments: f64,
+    /// Overwrite existing files
+    #[arg(short, long)]
+    pub(crate) force: bool,
+    /// Print what was written as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Write a completion script for your shell
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  snipe completions bash > /etc/bash_completion.d/snipe
+  snipe completions zsh > ~/.zfunc/_snipe
+  snipe completions fish > ~/.config/fish/completions/snipe.fish")]
+pub(crate) struct Completions {
+    /// bash, zsh or fish
+    pub(crate) shell: Shell,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn speeds() {
+        assert_eq!(parse_speed("max"), Ok(Speed::Max));
+        assert_eq!(parse_speed("real"), Ok(Speed::Factor(1.0)));
+        assert_eq!(parse_speed("2.5"), Ok(Speed::Factor(2.5)));
+        for wrong in ["0", "-1", "NaN", "inf", "fast", ""] {
+            assert!(parse_speed(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! From a configuration to the plan of a dataplane.
+
+use balance::{Balancer, ClusterKey, Group, Member, Mode};
+use control::{Config, Decap, Look, Warning};
+use pipeline::Plan;
+use types::ProbeId;
+
+use crate::failure::{self, Failure};
+
+/// Reads a configuration; warnings that concern this command go to stderr.
+pub(crate) fn load(path: &std::path::Path, concerns: fn(&Warning) -> bool) -> Result<Config, Failure> {
+    let look = Look::of_stderr();
+    let (config, warnings) = Config::load(path).map_err(|error| Failure::input(error.render(look)))?;
+    for warning in warnings.iter().filter(|warning| concerns(warning)) {
+        failure::warn(warning.render(look));
+    }
+    Ok(config)
+}
+
+/// What the configuration says of probes and groups.
+pub(crate) fn plan(config: &Config) -> Plan {
+    let cluster = ClusterKey::new(config.cluster_key.as_ref().map_or("", |key| key.as_str()));
+    let member = |&probe: &ProbeId| {
+        let spec = config.probe(probe)?;
+        Some(Member::new(&cluster, probe, &spec.name, u32::from(spec.weight.get())))
+    };
+    let group = |group: &control::Group| {
+        let mode = match group.mode {
+            control::Mode::Session => Mode::Session,
+            control::Mode::Flow => Mode::Flow,
+            control::Mode::Copy => Mode::Copy,
+        };
+        Group::new(mode, group.probes.iter().filter_map(member).collect())
+    };
+    let default = config.groups.iter().position(|group| group.name == control::Group::DEFAULT).unwrap_or(0);
+    let balancer = Balancer::new(config.groups.iter().map(group).collect(), default);
+    Plan { cluster, balancer, probes: config.probes.len(), ..Plan::default() }
+}
+
+/// The tunnels of a tap.
+pub(crate) fn decap_set(kinds: impl Iterator<Item = Decap>) -> wire::Decap {
+    let mut set = wire::Decap::default();
+    for kind in kinds {
+        match kind {
+            Decap::Vxlan => set.vxlan = true,
+            Decap::Gre => set.gre = true,
+            Decap::Erspan => set.erspan = true,
+        }
+    }
+    set
+}

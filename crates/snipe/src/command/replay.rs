@@ -1,0 +1,299 @@
+//! `snipe replay`
+
+use std::cell::Cell;
+use std::fs;
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use batch::NoPort;
+use control::{Config, Stats};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use pipeline::{Source, Target, Wiring, Worker, wire_up};
+use replay::{CaptureRx, Finite as _, HeapFrame, HeapPool, Merge, Progress};
+use types::{LinkType, PortId, ProbeId};
+
+use crate::cli::{Control, Encapsulation, Replay, Speed};
+use crate::command::files::FileProbe;
+use crate::command::paced::Paced;
+use crate::command::plan;
+use crate::failure::{self, Failure};
+use crate::output;
+
+type Queue = Paced<CaptureRx>;
+type Port = NoPort<HeapFrame>;
+type Dataplane = Wiring<Queue, Port, FileProbe>;
+
+pub(crate) fn replay(args: &Replay) -> Result<(), Failure> {
+    let config = configuration(args)?;
+    let mut plan = plan::plan(&config);
+    let decap = plan::decap_set(args.decap.iter().map(|kind| match kind {
+        Encapsulation::Vxlan => control::Decap::Vxlan,
+        Encapsulation::Gre => control::Decap::Gre,
+        Encapsulation::Erspan => control::Decap::Erspan,
+    }));
+    // What comes out of a tunnelled tap is Ethernet, so all of it has to be.
+    let merge = if args.decap.is_empty() {
+        Merge::open(&args.captures)
+    } else {
+        Merge::open_as_ethernet(&args.captures)
+    };
+    let merge = merge.map_err(|error| Failure::input(failure::chain(&error)))?;
+    plan.link = merge.link_type();
+
+    let out = OutDir::prepare(&args.out, args.force, &args.captures)?;
+    let files = out.probe_files(&config, plan.link)?;
+    let factor = match args.speed {
+        Speed::Max => None,
+        Speed::Factor(factor) => Some(factor),
+    };
+    let rx = CaptureRx::new(merge);
+    let bar = Bar::new(rx.total_bytes(), rx.progress());
+    let source = Source { queue: Paced::new(rx, factor), port: PortId(0), decap };
+    let targets = || (0..plan.probes).map(|_| Target::Writer).collect();
+    let pool = HeapPool::default();
+    let dataplane: Dataplane =
+        wire_up(&plan, vec![vec![source]], (0..args.workers).map(|_| targets()).collect(), files, || {
+            pool.clone()
+        });
+    let dataplane = if args.workers == 1 { run_alone(dataplane, &bar) } else { run_threads(dataplane, &bar) };
+    bar.finish();
+    conclude(args, &config, &out, dataplane)
+}
+
+/// The configuration that the flags ask for.
+fn configuration(args: &Replay) -> Result<Config, Failure> {
+    let mut config = match &args.config {
+        Some(path) => plan::load(path, |warning| !warning.run_only())?,
+        None => Config::default(),
+    };
+    if let Some(probes) = args.probes {
+        config.set_probes(usize::from(probes)).map_err(Failure::input)?;
+    }
+    for rules in &args.rules {
+        fs::metadata(rules).map_err(|error| Failure::input(format_args!("{}: {error}", rules.display())))?;
+        failure::warn(format_args!(
+            "{}: rules are not built yet; nothing in this file is applied",
+            rules.display()
+        ));
+    }
+    if matches!(args.control, Some(Control::Follow)) {
+        failure::warn("--control follow is not built yet: GTP-C and PFCP messages go to all probes");
+    }
+    Ok(config.for_replay())
+}
+
+/// Everything on one core.
+fn run_alone(mut dataplane: Dataplane, bar: &Bar) -> Dataplane {
+    loop {
+        let moved = dataplane.poll();
+        if stop_early(&dataplane) || (moved == 0 && is_finished(&dataplane)) {
+            return dataplane;
+        }
+        if moved == 0 {
+            thread::sleep(IDLE);
+        }
+        bar.show();
+    }
+}
+
+/// A thread for each worker; reading and writing stay here.
+fn run_threads(mut dataplane: Dataplane, bar: &Bar) -> Dataplane {
+    let stop = AtomicBool::new(false);
+    let workers = std::mem::take(&mut dataplane.workers);
+    thread::scope(|scope| {
+        let threads: Vec<_> = workers
+            .into_iter()
+            .map(|mut worker| {
+                let stop = &stop;
+                scope.spawn(move || {
+                    work(&mut worker, stop);
+                    worker
+                })
+            })
+            .collect();
+        loop {
+            let moved = dataplane.poll();
+            if stop_early(&dataplane)
+                || (moved == 0 && is_finished(&dataplane) && dataplane.board.accounts().in_flight == 0)
+            {
+                break;
+            }
+            if moved == 0 {
+                thread::yield_now();
+            }
+            bar.show();
+        }
+        stop.store(true, Ordering::Release);
+        dataplane.workers = threads.into_iter().filter_map(|thread| thread.join().ok()).collect();
+    });
+    dataplane
+}
+
+fn work(worker: &mut Worker<HeapFrame, Port>, stop: &AtomicBool) {
+    loop {
+        // Read before the round: what came in until then is handled by it.
+        let last = stop.load(Ordering::Acquire);
+        if worker.poll() == 0 {
+            if last {
+                return;
+            }
+            thread::yield_now();
+        }
+    }
+}
+
+/// How long to sleep where the next packet is not due yet.
+const IDLE: Duration = Duration::from_micros(200);
+
+fn is_finished(dataplane: &Dataplane) -> bool {
+    dataplane.receivers.iter().flat_map(|receiver| receiver.queues()).all(|queue| queue.finished())
+}
+
+/// An output that cannot be complete any more is given up.
+fn stop_early(dataplane: &Dataplane) -> bool {
+    dataplane.writer.iter().flat_map(|writer| writer.sinks()).any(|file| file.error().is_some())
+}
+
+/// Writes what comes with the packets, and says how it went.
+fn conclude(args: &Replay, config: &Config, out: &OutDir, mut dataplane: Dataplane) -> Result<(), Failure> {
+    let mut broken = None;
+    if let Some(mut writer) = dataplane.writer.take() {
+        writer.flush();
+        for file in writer.into_sinks().into_iter().flatten() {
+            broken = broken.or_else(|| file.error().map(failure_of));
+        }
+    }
+    if let Some(failure) = broken {
+        return Err(failure);
+    }
+    let mut read_failed = None;
+    for queue in dataplane.receivers.iter().flat_map(|receiver| receiver.queues()) {
+        for warning in queue.inner().warnings() {
+            failure::warn(warning);
+        }
+        for error in queue.inner().errors() {
+            read_failed = Some(Failure::work(failure::chain(error)));
+        }
+    }
+    let mut accounts = dataplane.board.accounts();
+    // Nothing is staged any more: what is not in a ring has had its outcome, or is missing.
+    accounts.in_flight = dataplane.board.in_rings();
+    let names = config.probes.iter().map(|probe| probe.name.as_str());
+    let stats: Stats = output::stats(&accounts, 0, names);
+    out.write("stats.json", &output::to_json(&stats)?)?;
+    // No session is tracked and no rule applied yet: there is nothing to say in these.
+    out.write("sessions.jsonl", "")?;
+    out.write("alerts.jsonl", "")?;
+    output::report(&stats, args.json)?;
+    read_failed.map_or(Ok(()), Err)
+}
+
+fn failure_of(error: &replay::WriteError) -> Failure {
+    Failure::work(format_args!("{}\nthe output is not complete", failure::chain(error)))
+}
+
+/// The directory that everything is written to.
+struct OutDir {
+    path: PathBuf,
+    inputs: Vec<PathBuf>,
+}
+
+impl OutDir {
+    /// Makes the directory, or takes one that is empty, or any with `force`.
+    fn prepare(path: &Path, force: bool, inputs: &[PathBuf]) -> Result<Self, Failure> {
+        let wrong = |what: &dyn std::fmt::Display| Failure::input(format_args!("{}: {what}", path.display()));
+        match fs::metadata(path) {
+            Ok(found) if !found.is_dir() => return Err(wrong(&"is a file; --out needs a directory")),
+            Ok(_) => {
+                let mut entries = fs::read_dir(path).map_err(|error| wrong(&error))?;
+                if entries.next().is_some() && !force {
+                    return Err(wrong(
+                        &"the directory is not empty; give another one, or --force to write over it",
+                    ));
+                }
+            }
+            Err(_) => fs::create_dir_all(path)
+                .map_err(|error| wrong(&format_args!("cannot create the directory: {error}")))?,
+        }
+        let inputs = inputs.iter().filter_map(|input| input.canonicalize().ok()).collect();
+        Ok(Self { path: path.to_owned(), inputs })
+    }
+
+    /// A name in it, which must not be one of the inputs.
+    fn file(&self, name: &str) -> Result<PathBuf, Failure> {
+        let path = self.path.join(name);
+        match path.canonicalize() {
+            Ok(real) if self.inputs.contains(&real) => Err(Failure::input(format_args!(
+                "{}: is one of the captures that are read; give another --out",
+                path.display()
+            ))),
+            _ => Ok(path),
+        }
+    }
+
+    fn probe_files(&self, config: &Config, link: LinkType) -> Result<Vec<Option<FileProbe>>, Failure> {
+        // All names are looked at before the first file is emptied.
+        let paths: Vec<PathBuf> = config
+            .probes
+            .iter()
+            .map(|probe| self.file(&format!("{}.pcap", probe.name)))
+            .collect::<Result<_, _>>()?;
+        let create = |(probe, path): (u8, &PathBuf)| {
+            FileProbe::create(ProbeId(probe), path, link)
+                .map(Some)
+                .map_err(|error| Failure::work(failure::chain(&error)))
+        };
+        (0..=u8::MAX).zip(&paths).map(create).collect()
+    }
+
+    fn write(&self, name: &str, text: &str) -> Result<(), Failure> {
+        output::write_file(&self.file(name)?, text)
+    }
+}
+
+/// A progress bar, on a terminal, for a run of more than a second.
+struct Bar {
+    bar: Option<ProgressBar>,
+    progress: Progress,
+    started: Instant,
+    rounds: Cell<u32>,
+}
+
+impl Bar {
+    const DELAY: Duration = Duration::from_secs(1);
+    /// Rounds between two looks at the clock.
+    const ROUNDS: u32 = 1024;
+
+    fn new(total_bytes: u64, progress: Progress) -> Self {
+        let style = "{percent:>3}% [{bar:40}] {bytes}/{total_bytes} {binary_bytes_per_sec}, {eta} left";
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::with_draw_target(Some(total_bytes), ProgressDrawTarget::hidden());
+            ProgressStyle::with_template(style)
+                .map(|style| bar.clone().with_style(style.progress_chars("=> ")))
+                .unwrap_or(bar)
+        });
+        Self { bar, progress, started: Instant::now(), rounds: Cell::new(0) }
+    }
+
+    fn show(&self) {
+        let Some(bar) = &self.bar else { return };
+        let rounds = self.rounds.get().wrapping_add(1);
+        self.rounds.set(rounds);
+        if rounds % Self::ROUNDS != 0 || self.started.elapsed() < Self::DELAY {
+            return;
+        }
+        if bar.is_hidden() {
+            bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+        bar.set_position(self.progress.consumed());
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

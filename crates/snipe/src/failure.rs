@@ -1,0 +1,60 @@
+//! How a command ends: exit status, and what is said on stderr.
+
+use std::fmt::{Display, Write as _};
+use std::io::{self, Write as _};
+
+/// Exit status of a command that did its work.
+pub(crate) const DONE: u8 = 0;
+/// Exit status where the work itself failed.
+pub(crate) const WORK_FAILED: u8 = 1;
+/// Exit status where the command line or a file that was given is wrong.
+pub(crate) const WRONG_INPUT: u8 = 2;
+
+/// Why a command ended without doing its work.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    status: u8,
+    message: String,
+}
+
+impl Failure {
+    /// The work failed.
+    pub(crate) fn work(message: impl Display) -> Self {
+        Self { status: WORK_FAILED, message: message.to_string() }
+    }
+
+    /// The command line or a file that was given is wrong.
+    pub(crate) fn input(message: impl Display) -> Self {
+        Self { status: WRONG_INPUT, message: message.to_string() }
+    }
+
+    pub(crate) const fn status(&self) -> u8 {
+        self.status
+    }
+
+    /// Says it on stderr.
+    pub(crate) fn report(&self) {
+        say("error: ", &self.message);
+    }
+}
+
+/// An error with everything that caused it, as one message.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let _ = write!(text, ": {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+/// Says on stderr what a user should know though the work goes on.
+pub(crate) fn warn(message: impl Display) {
+    say("warning: ", &message.to_string());
+}
+
+/// A stderr that cannot be written to is no reason to stop.
+fn say(prefix: &str, message: &str) {
+    let _ = writeln!(io::stderr(), "{prefix}{message}");
+}

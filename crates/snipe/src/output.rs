@@ -1,0 +1,66 @@
+//! What commands print and write beside packets.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use control::{ProbeStats, Stats};
+use pipeline::Accounts;
+
+use crate::failure::Failure;
+
+/// Prints on stdout. A reader that has gone away (`| head`) is no failure.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::work(format_args!("cannot write to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes a whole file.
+pub(crate) fn write_file(path: &Path, text: &str) -> Result<(), Failure> {
+    fs::write(path, text)
+        .map_err(|error| Failure::work(format_args!("{}: cannot write: {error}", path.display())))
+}
+
+/// The accounting as users see it. `names` are those of the probes, in order.
+pub(crate) fn stats<'a>(accounts: &Accounts, missed: u64, names: impl Iterator<Item = &'a str>) -> Stats {
+    let mut stats = Stats::new(env!("CARGO_PKG_VERSION"));
+    stats.rx.packets = accounts.received;
+    stats.rx.bytes = accounts.bytes;
+    stats.rx.missed = missed;
+    for &(class, packets) in &accounts.by_class {
+        stats.rx.by_class.add(class, packets);
+    }
+    stats.rx.malformed = accounts.malformed.iter().copied().collect();
+    stats.delivered = accounts.delivered;
+    stats.dropped = accounts.dropped.iter().copied().collect();
+    stats.in_flight = accounts.in_flight;
+    for (name, probe) in names.zip(&accounts.probes) {
+        let sent = ProbeStats {
+            packets: probe.packets,
+            bytes: probe.bytes,
+            control_packets: probe.control_packets,
+            user_packets: probe.user_packets,
+            sessions: 0,
+            dropped: probe.dropped.iter().copied().collect(),
+        };
+        stats.probes.insert(name.to_owned(), sent);
+    }
+    stats
+}
+
+/// Prints the accounting, as JSON or as a table, and fails where the books do not close.
+pub(crate) fn report(stats: &Stats, json: bool) -> Result<(), Failure> {
+    let text = if json { to_json(stats)? } else { stats.table() };
+    print(&text)?;
+    stats.check().map_err(|error| Failure::work(format_args!("the accounting does not close: {error}")))
+}
+
+/// The text of `stats.json`.
+pub(crate) fn to_json(stats: &Stats) -> Result<String, Failure> {
+    stats.to_json().map_err(Failure::work)
+}
