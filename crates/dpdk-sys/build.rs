@@ -195,5 +195,7 @@ fn fail(lines: &[&str]) -> ! {
     for line in lines {
         println!("cargo::error={line}");
     }
-    process::exit(1);
+    // `cargo::error` has failed the build already; another status would have cargo print all of the above
+    // once more, raw.
+    process::exit(0);
 }

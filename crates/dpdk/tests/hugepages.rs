@@ -5,8 +5,7 @@ use dpdk::{Eal, EalError};
 #[test]
 fn no_hugepages() {
     // Machines that have some, or let this user have them, show nothing here.
-    let prefix = format!("--file-prefix=snipe-test-huge-{}", std::process::id());
-    match Eal::init(["--no-pci", "--no-telemetry", &prefix]) {
+    match Eal::init(["--no-pci", "--no-telemetry", "--no-shconf", "--file-prefix=snipe-test-huge"]) {
         Ok(_) => println!("skipped: there are hugepages"),
         Err(error) => {
             let text = error.to_string();

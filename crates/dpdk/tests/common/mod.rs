@@ -15,8 +15,9 @@ use dpdk::{Eal, Mbuf, RxQueue};
 
 /// Starts DPDK on ordinary memory: no hugepages, no devices, no right that a user lacks.
 pub(crate) fn eal(test: &str, more: &[&str]) -> Eal {
-    let prefix = format!("--file-prefix=snipe-test-{test}-{}", std::process::id());
-    let base = ["--no-huge", "-m", "128", "--no-pci", "--no-telemetry", &prefix];
+    // Without shared configuration nothing is locked or left behind but an empty directory.
+    let prefix = format!("--file-prefix=snipe-test-{test}");
+    let base = ["--no-huge", "-m", "128", "--no-pci", "--no-telemetry", "--no-shconf", &prefix];
     Eal::init(base.iter().chain(more).copied()).expect("EAL starts")
 }
 
