@@ -90,7 +90,8 @@ impl HeapFrame {
         self
     }
 
-    /// Takes bytes away from the end until at most `len` are left.
+    /// Takes bytes away from the end until at most `len` are left. Other frames of the same bytes keep
+    /// them, which [`Frame::truncate`] does not promise.
     pub fn shorten(&mut self, len: usize) {
         self.len = self.len.min(u32::try_from(len).unwrap_or(u32::MAX));
         self.head = self.head.min(self.len);
@@ -225,6 +226,22 @@ impl Frame for HeapFrame {
                 self.start += bytes;
                 self.len -= bytes;
                 self.head -= bytes;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn truncate(&mut self, bytes: usize) -> bool {
+        if bytes == self.len() {
+            return true;
+        }
+        let exclusive = self.chunk.as_mut().is_some_and(|chunk| Arc::get_mut(chunk).is_some());
+        let whole = self.head == self.len;
+        match u32::try_from(bytes) {
+            Ok(bytes) if exclusive && whole && bytes <= self.len => {
+                self.len = bytes;
+                self.head = bytes;
                 true
             }
             _ => false,
