@@ -56,11 +56,10 @@ pub fn tpdu<const PORTS: bool>(frame: &[u8]) -> Option<Tpdu> {
         return None;
     }
     let length = usize::from(be16(head[44], head[45]));
-    // Each header says no more than the one around it.
-    if total > frame.len().wrapping_sub(14)
-        || udp_length.wrapping_add(20) > total
+    // Each header says no more than the one around it; that the innermost of these lengths is there,
+    // and holds a header, is checked below.
+    if udp_length.wrapping_add(20) > total
         || length.wrapping_add(16) > udp_length
-        || length == 0
         || TrafficClass::of_udp(ports) as u8 != TrafficClass::GtpU as u8
     {
         return None;
