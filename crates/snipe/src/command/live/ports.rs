@@ -109,12 +109,12 @@ impl Devices {
                             "in software, by inner addresses: the port cannot spread by IP addresses"
                         }
                     };
-                    tracing::info!("tap {}: {abilities}; dispatch {spread}", spec.name);
+                    announce("tap", &spec.name, &format!("packets are spread {spread}"), &port);
                     taps.push(Tap { id, port, file_like: abilities.file_like, queues });
                 }
                 Role::Egress => {
-                    tracing::info!("port {}: {abilities}", spec.name);
                     let queues = start_egress(&port, lcores, pool).map_err(|error| failed(&error))?;
+                    announce("port", &spec.name, "a queue for each worker", &port);
                     let is_target = |probe: &control::Probe| probe.to == To::Port(id);
                     let users: Vec<_> = (0..=u8::MAX)
                         .map(ProbeId)
@@ -140,6 +140,14 @@ impl Devices {
             probes.push((id, queues));
         }
         Ok(Ports { taps, probes })
+    }
+}
+
+/// Says what a started port can do, and how it is used therefore.
+fn announce(role: &str, name: &str, use_of_it: &str, port: &Port) {
+    match port.abilities() {
+        Ok(abilities) => tracing::info!("{role} {name}: {use_of_it}\n{abilities}"),
+        Err(error) => tracing::warn!("{role} {name}: {}", failure::chain(&error)),
     }
 }
 
