@@ -210,6 +210,20 @@ impl Frame for Mbuf {
         first.set(sys::SNIPE_MBUF_PKT_LEN, total.saturating_sub(u32::from(bytes)));
         true
     }
+
+    #[inline]
+    fn truncate(&mut self, bytes: usize) -> bool {
+        if bytes == self.len() {
+            return true;
+        }
+        let Ok(left) = u16::try_from(bytes) else { return false };
+        if bytes > self.len() || self.segment_count() != 1 || self.owners() != 1 {
+            return false;
+        }
+        let offset = self.first().get(sys::SNIPE_MBUF_DATA_OFF);
+        self.set_extent(offset, left);
+        true
+    }
 }
 
 impl Drop for Mbuf {

@@ -375,6 +375,9 @@ impl Port {
                 return Err(PortError::TooFewQueues { port: self.0.name.clone(), kind, wanted, offered });
             }
         }
+        if known == Driver::AfPacket {
+            self.warn_of_cuts();
+        }
         let overhead = overhead(&info);
         self.configure(config, &info, pool, overhead)?;
         self.set_up_queues(config, pool)?;
@@ -435,8 +438,10 @@ impl Port {
             conf.rxmode.mq_mode = sys::rte_eth_rx_mq_mode::RTE_ETH_MQ_RX_RSS;
             conf.rx_adv_conf.rss_conf.rss_hf = rss;
         }
+        // An MTU that the device does not know of is not for the configuration to ask, which would fail.
+        let known = |mtu: &u16| u32::from(*mtu) + overhead <= info.max_rx_pktlen;
         let mtu = config.mtu.map(|mtu| mtu.clamp(info.min_mtu, info.max_mtu.max(info.min_mtu)));
-        if let Some(mtu) = mtu {
+        if let Some(mtu) = mtu.filter(known) {
             conf.rxmode.mtu = u32::from(mtu);
         }
         let frame = u32::from(mtu.unwrap_or(1500)) + overhead;
@@ -451,8 +456,12 @@ impl Port {
         };
         self.check("configuring", result, "")?;
         if let Some(mtu) = mtu {
-            // SAFETY: the port is open and configured.
-            let result = unsafe { sys::rte_eth_dev_set_mtu(self.0.id, mtu) };
+            let result = if known(&mtu) {
+                // SAFETY: the port is open and configured.
+                unsafe { sys::rte_eth_dev_set_mtu(self.0.id, mtu) }
+            } else {
+                -libc::ENOTSUP
+            };
             if result != 0 {
                 tracing::warn!(port = %self.0.name, mtu, error = %error_text(result), "MTU stays as it is");
             }
@@ -475,8 +484,13 @@ impl Port {
             // long as EAL runs, which `Open` sees to.
             let result =
                 unsafe { sys::rte_eth_rx_queue_setup(id, queue, rx, socket, ptr::null(), pool.pointer()) };
-            let hint = "; are the pool's buffers large enough for the MTU?";
-            self.check("setting up an RX queue", result, if result == -libc::EINVAL { hint } else { "" })?;
+            let hint = match -result {
+                libc::EINVAL | libc::ENOMEM => {
+                    "; are the pool's buffers large enough for the MTU (of net_af_packet: for framesz)?"
+                }
+                _ => "",
+            };
+            self.check("setting up an RX queue", result, hint)?;
         }
         for queue in 0..config.tx_queues {
             // SAFETY: as above.
@@ -484,6 +498,22 @@ impl Port {
             self.check("setting up a TX queue", result, "")?;
         }
         Ok(())
+    }
+
+    /// `net_af_packet` receives the beginning of a frame that is longer than its slot, and says nothing.
+    fn warn_of_cuts(&self) {
+        let devargs = &self.0.devargs;
+        let slot = argument(devargs, "framesz").last().and_then(|text| text.parse().ok());
+        // The kernel's header and address, aligned, and what it leaves for a link header: measured.
+        let longest = slot.unwrap_or(2048_usize).saturating_sub(66);
+        let mtu = argument(devargs, "iface").last().and_then(kernel_mtu).unwrap_or(0);
+        if mtu + ETHERNET_BYTES as usize > longest {
+            tracing::warn!(
+                port = %self.0.name,
+                "frames longer than {longest} bytes are cut when received, and the interface has MTU {mtu}: \
+                 give the port a larger framesz (and blocksz), and the pool buffers that hold it"
+            );
+        }
     }
 
     fn info(&self) -> Result<Info, PortError> {
@@ -605,11 +635,14 @@ impl Driver {
         match self {
             // They have an MTU and do not keep to it.
             Self::Pcap | Self::Null | Self::Ring | Self::Memif => usize::from(u16::MAX),
-            // Longer ones are dropped by the driver and counted nowhere: a slot of the kernel's ring
-            // (2048 unless `framesz` says otherwise) less the kernel's header of 32 bytes.
+            // The MTU is the kernel's and not the one that DPDK has. Longer frames than a slot of the ring
+            // (2048 bytes unless `framesz` says otherwise) holds behind the kernel's header of 32 are
+            // taken by the driver and dropped.
             Self::AfPacket => {
                 let slot = argument(devargs, "framesz").last().and_then(|text| text.parse().ok());
-                by_mtu.min(slot.unwrap_or(2048_usize).saturating_sub(32))
+                let by_kernel = argument(devargs, "iface").last().and_then(kernel_mtu);
+                let by_kernel = by_kernel.map_or(usize::from(u16::MAX), |mtu| mtu + ETHERNET_BYTES as usize);
+                by_kernel.min(slot.unwrap_or(2048_usize).saturating_sub(32))
             }
             Self::Bonding | Self::Tap | Self::Other => by_mtu,
         }
@@ -642,6 +675,11 @@ fn is_pci(name: &str) -> bool {
         parts.next().is_some_and(|part| part.len() == digits && part.bytes().all(|b| b.is_ascii_hexdigit()))
     };
     hex(4) && hex(2) && hex(2) && hex(1) && parts.next().is_none()
+}
+
+/// The MTU that the kernel has for an interface.
+fn kernel_mtu(interface: &str) -> Option<usize> {
+    fs::read_to_string(format!("/sys/class/net/{interface}/mtu")).ok()?.trim().parse().ok()
 }
 
 /// The values of one argument in devargs.
@@ -745,8 +783,10 @@ mod tests {
     fn longest_frames() {
         assert_eq!(Driver::of("net_ice").frame_max("", Some(1500), 26), 1522);
         assert_eq!(Driver::of("net_tap").frame_max("", Some(1500), 18), 1514);
-        assert_eq!(Driver::of("net_af_packet").frame_max("net_af_packet0,iface=x", Some(9000), 18), 2016);
-        assert_eq!(Driver::of("net_af_packet").frame_max("a,framesz=16384", Some(9000), 18), 9014);
+        assert_eq!(Driver::of("net_af_packet").frame_max("net_af_packet0,iface=x/y", Some(1500), 18), 2016);
+        // The loopback interface is the one that every machine has.
+        let lo = kernel_mtu("lo").map_or(0, |mtu| mtu + 14).min(100_000 - 32);
+        assert_eq!(Driver::of("net_af_packet").frame_max("a,iface=lo,framesz=100000", None, 18), lo);
         assert_eq!(Driver::of("net_pcap").frame_max("", Some(1500), 18), 65_535);
     }
 }

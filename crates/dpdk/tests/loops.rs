@@ -107,6 +107,11 @@ fn shared(pool: &mut Pool) {
     private.head_mut().unwrap().fill(0);
     assert_eq!(frame.head(), data);
     assert_eq!(private.head(), [0; 500]);
+    assert!(private.truncate(64) && !private.truncate(65));
+    assert_eq!((private.len(), private.head().len()), (64, 64));
+    let shared = private.share();
+    assert!(!private.truncate(10));
+    assert_eq!(shared.head(), [0; 64]);
 }
 
 fn emptied(pool: &mut Pool) {

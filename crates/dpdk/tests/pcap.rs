@@ -75,6 +75,7 @@ fn a_capture_goes_through_unchanged() {
     assert_eq!((jumbo.owners(), twin.owners()), (2, 2));
     assert!(twin.head_mut().is_none());
     assert!(!twin.trim_front(4));
+    assert!(!twin.truncate(4) && twin.truncate(4000), "place and length are shared, too");
     let before = pool.in_use();
     // Its own pool's buffers are too small for a copy in one piece.
     let twin = twin.make_private(&mut pool.clone()).unwrap_err();
@@ -87,8 +88,10 @@ fn a_capture_goes_through_unchanged() {
     assert_eq!(contents(jumbo), *data);
     assert!(copy.trim_front(14));
     assert_eq!(copy.head(), &data[14..]);
-    assert!(!copy.trim_front(3987));
-    assert!(copy.trim_front(3986) && copy.is_empty());
+    assert!(!copy.trim_front(3987) && !copy.truncate(3987));
+    assert!(copy.truncate(3900));
+    assert_eq!((copy.head(), copy.len()), (&data[14..3914], 3900));
+    assert!(copy.trim_front(3900) && copy.is_empty());
 
     // A frame that is ours and whole stays where it is; trimming the first of several segments.
     let mut received = received.into_iter().map(|(_, _, frame)| frame);
@@ -100,6 +103,7 @@ fn a_capture_goes_through_unchanged() {
     sent.push(first);
     sent.extend(received);
     let longest = sent.last_mut().unwrap();
+    assert!(!longest.truncate(10), "it has several segments");
     assert!(longest.trim_front(100));
     assert_eq!(contents(longest), packets[8].2[100..]);
 
