@@ -41,6 +41,8 @@ struct Lane<F: Frame, T> {
     queue: T,
     burst: Burst<F>,
     notes: ArrayVec<Note, BATCH>,
+    /// Nothing was taken for as long as a source may wait: it waits no more until something is.
+    stalled: bool,
 }
 
 /// What has to be counted when a frame of a burst was sent or lost.
@@ -99,7 +101,7 @@ impl<F: Frame, T: TxQueue<Frame = F>> Deliver<F, T> {
             match target {
                 Target::Port(queue) => {
                     to_ports = to_ports.union(probe);
-                    return Some(Lane { queue, burst: Burst::new(), notes: ArrayVec::new() });
+                    return Some(Lane { queue, burst: Burst::new(), notes: ArrayVec::new(), stalled: false });
                 }
                 Target::Writer => to_writer = to_writer.union(probe),
                 Target::Null => to_null = to_null.union(probe),
@@ -148,11 +150,12 @@ impl<F: Frame, T: TxQueue<Frame = F>> Deliver<F, T> {
         let Some(Some(lane)) = self.lanes.get_mut(usize::from(probe.0)) else { return };
         let Some(counters) = self.probes.get(usize::from(probe.0)) else { return };
         let mut offers = match self.overflow {
-            Overflow::Wait => Self::OFFERS_WAITING,
-            Overflow::Drop => Self::OFFERS,
+            Overflow::Wait if !lane.stalled => Self::OFFERS_WAITING,
+            _ => Self::OFFERS,
         };
         while !lane.burst.is_empty() && offers > 0 {
             let sent = lane.queue.send(&mut lane.burst);
+            lane.stalled &= sent == 0;
             for note in lane.notes.drain(..sent.min(lane.notes.len())) {
                 counters.sent(note.class, u64::from(note.bytes));
                 match note.copy_of {
@@ -162,6 +165,7 @@ impl<F: Frame, T: TxQueue<Frame = F>> Deliver<F, T> {
             }
             offers -= 1;
         }
+        lane.stalled |= !lane.burst.is_empty();
         for note in lane.notes.drain(..) {
             counters.dropped(DropReason::ProbeFull, 1);
             if note.copy_of.is_none() {
