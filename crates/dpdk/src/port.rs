@@ -361,6 +361,14 @@ impl Port {
     fn start_once(&self, config: &PortConfig, pool: &Pool) -> Result<Queues, PortError> {
         let Info { raw: info, driver } = self.info()?;
         let known = Driver::of(&driver);
+        let asked = config;
+        let mut config = config.clone();
+        if known.pairs_queues() {
+            // Those that nobody asked for are there and stay idle.
+            let pairs = config.rx_queues.max(config.tx_queues);
+            (config.rx_queues, config.tx_queues) = (pairs, pairs);
+        }
+        let config = &config;
         let timestamps = match config.clock {
             Clock::Packet if known == Driver::Pcap => Timestamps::of_pcap()
                 .ok_or(PortError::NoPacketClock { port: self.0.name.clone(), driver: driver.clone() })?,
@@ -399,8 +407,8 @@ impl Port {
             takes_segments: known.takes_segments(info.tx_offload_capa),
         };
         let rx =
-            (0..config.rx_queues).map(|queue| RxQueue::new(self.clone(), queue, timestamps, pool.clone()));
-        let tx = (0..config.tx_queues).map(|queue| TxQueue::new(self.clone(), queue, limits));
+            (0..asked.rx_queues).map(|queue| RxQueue::new(self.clone(), queue, timestamps, pool.clone()));
+        let tx = (0..asked.tx_queues).map(|queue| TxQueue::new(self.clone(), queue, limits));
         Ok(Queues { rx: rx.collect(), tx: tx.collect() })
     }
 
@@ -598,6 +606,7 @@ enum Driver {
     Bonding,
     Tap,
     AfPacket,
+    AfXdp,
     Other,
 }
 
@@ -611,6 +620,7 @@ impl Driver {
             "net_bonding" => Self::Bonding,
             "net_tap" => Self::Tap,
             "net_af_packet" => Self::AfPacket,
+            "net_af_xdp" => Self::AfXdp,
             _ => Self::Other,
         }
     }
@@ -626,6 +636,11 @@ impl Driver {
         let walks =
             matches!(self, Self::Pcap | Self::Null | Self::Ring | Self::Memif | Self::Tap | Self::AfPacket);
         walks || offloads & sys::SNIPE_TX_OFFLOAD_MULTI_SEGS != 0
+    }
+
+    /// Whether a receive queue and a transmit queue are one thing: neither can be had without the other.
+    const fn pairs_queues(self) -> bool {
+        matches!(self, Self::AfXdp)
     }
 
     /// The longest frame that can be sent.
@@ -644,7 +659,7 @@ impl Driver {
                 let by_kernel = by_kernel.map_or(usize::from(u16::MAX), |mtu| mtu + ETHERNET_BYTES as usize);
                 by_kernel.min(slot.unwrap_or(2048_usize).saturating_sub(32))
             }
-            Self::Bonding | Self::Tap | Self::Other => by_mtu,
+            Self::Bonding | Self::Tap | Self::AfXdp | Self::Other => by_mtu,
         }
     }
 }

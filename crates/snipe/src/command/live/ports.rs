@@ -160,7 +160,6 @@ fn start_egress(port: &Port, lcores: &Lcores, pool: &Pool) -> Result<Vec<TxQueue
     let tx_queues = u16::try_from(lcores.workers.len()).unwrap_or(u16::MAX);
     let settings = PortConfig { rx_queues: 0, tx_queues, promiscuous: false, ..common() };
     let mut queues = port.start(&settings, pool)?.tx;
-    queues.truncate(usize::from(tx_queues));
     // Handed out from the end.
     queues.reverse();
     Ok(queues)
