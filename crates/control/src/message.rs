@@ -99,6 +99,14 @@ impl Look {
     }
 
     fn theme(self) -> GraphicalTheme {
+        let mut theme = self.lines();
+        // As compilers say it, so that tools find it.
+        theme.characters.error = "error:".to_owned();
+        theme.characters.warning = "warning:".to_owned();
+        theme
+    }
+
+    fn lines(self) -> GraphicalTheme {
         match (self.unicode, self.colour) {
             (true, true) => GraphicalTheme::unicode(),
             (true, false) => GraphicalTheme::unicode_nocolor(),
@@ -172,8 +180,8 @@ impl Problem {
         self.source.position(self.span.start)
     }
 
-    /// The message with the line it is about, a marker below it, and what to do. Its first line has
-    /// `file:line:column: ` in it.
+    /// The message with the line it is about, a marker below it, and what to do. Its first line is
+    /// `error: file:line:column: what` (or `warning:`).
     #[must_use]
     pub fn render(&self, look: Look) -> String {
         let handler = GraphicalReportHandler::new_themed(look.theme())
@@ -187,7 +195,8 @@ impl Problem {
         }
         let mut tidy: String = out.lines().flat_map(|line| [line.trim_end(), "\n"]).collect();
         tidy.truncate(tidy.trim_end().len());
-        tidy
+        // The first line begins where the line begins.
+        tidy.trim_start().to_owned()
     }
 }
 
@@ -322,7 +331,7 @@ impl ConfigError {
                 let shown: Vec<String> = problems.iter().take(SHOWN_MAX).map(|p| p.render(look)).collect();
                 shown.join("\n\n") + &and_more(problems)
             }
-            Self::Read { .. } | Self::TooLong { .. } => self.to_string(),
+            Self::Read { .. } | Self::TooLong { .. } => format!("error: {self}"),
         }
     }
 }

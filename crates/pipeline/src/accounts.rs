@@ -114,7 +114,7 @@ impl Board {
             bytes: self.rx.iter().map(|rx| rx.bytes()).sum(),
             by_class: TrafficClass::ALL
                 .into_iter()
-                .map(|class| (class, count_of(class, self.rx.iter().flat_map(|rx| rx.by_class()))))
+                .map(|class| (class, count_of(&class, self.rx.iter().flat_map(|rx| rx.by_class()))))
                 .collect(),
             malformed: sum(Malformed::ALL, self.rx.iter().flat_map(|rx| rx.by_malformed())),
             delivered,
@@ -136,8 +136,8 @@ impl Board {
     }
 }
 
-fn count_of<K: PartialEq>(key: K, counts: impl Iterator<Item = (K, u64)>) -> u64 {
-    counts.filter(|(k, _)| *k == key).map(|(_, count)| count).sum()
+fn count_of<K: PartialEq>(key: &K, counts: impl Iterator<Item = (K, u64)>) -> u64 {
+    counts.filter(|(k, _)| k == key).map(|(_, count)| count).sum()
 }
 
 /// The sum of each key that occurs, in the order of `keys`.

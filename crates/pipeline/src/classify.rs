@@ -72,24 +72,23 @@ impl Classify {
     }
 }
 
-impl<F: Frame> Stage<F> for Classify {
-    #[inline]
-    fn run(&mut self, batch: &mut Batch<F>) {
+impl Classify {
+    #[inline(always)]
+    fn classify<F: Frame, const FLOWS: bool>(&mut self, batch: &mut Batch<F>) {
         let mut user_packets = 0;
         let mut malformed = false;
-        let fast = self.link == LinkType::Ethernet && !self.wants_flows;
+        let ethernet = self.link == LinkType::Ethernet;
         for slot in batch.live() {
             let head = batch.head(slot);
             // A frame of several segments may end its headers beyond the first one.
             let whole = batch.frame(slot).is_some_and(|frame| frame.len() == head.len());
-            if fast && whole {
-                if let Some(tpdu) = wire::tpdu::<false>(head) {
-                    batch.pin.set(slot, self.cluster.pin_pair(tpdu.pair));
-                    batch.flow.set(slot, 0);
-                    batch.class.set(slot, TrafficClass::GtpU);
-                    user_packets += 1;
-                    continue;
-                }
+            if let Some(tpdu) = if ethernet && whole { wire::tpdu::<FLOWS>(head) } else { None } {
+                let pin = self.cluster.pin_pair(tpdu.pair);
+                batch.pin.set(slot, pin);
+                batch.flow.set(slot, if FLOWS { self.cluster.flow(pin, tpdu.ports) } else { 0 });
+                batch.class.set(slot, TrafficClass::GtpU);
+                user_packets += 1;
+                continue;
             }
             let class = self.walk(batch, slot);
             batch.class.set(slot, class);
@@ -99,6 +98,17 @@ impl<F: Frame> Stage<F> for Classify {
         self.counters.class(TrafficClass::GtpU, user_packets);
         if malformed {
             self.count_malformed(batch);
+        }
+    }
+}
+
+impl<F: Frame> Stage<F> for Classify {
+    #[inline]
+    fn run(&mut self, batch: &mut Batch<F>) {
+        if self.wants_flows {
+            self.classify::<F, true>(batch);
+        } else {
+            self.classify::<F, false>(batch);
         }
     }
 }

@@ -66,7 +66,7 @@ impl<F: Frame> Dispatch<F> {
             let Some(mut packet) = batch.take(slot) else { continue };
             packet.meta.sequence = self.next_sequence;
             self.next_sequence = self.next_sequence.wrapping_add(1);
-            let worker = ((packet.meta.pin >> 32) * workers >> 32) as usize;
+            let worker = (((packet.meta.pin >> 32) * workers) >> 32) as usize;
             if let Some(lane) = self.lanes.get_mut(worker) {
                 // A batch holds no more packets than a lane: both always have room.
                 let _ = lane.staged.try_push(packet);

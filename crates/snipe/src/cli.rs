@@ -158,7 +158,7 @@ pub(crate) struct Gen {
     /// Another seed gives other traffic of the same kind
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Share of the flows that are IPv6, 0 to 1
+    /// Share of the subscribers whose sessions are IPv6, 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.3)]
     pub(crate) ipv6: f64,
     /// Put this VLAN tag on every frame

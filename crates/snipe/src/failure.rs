@@ -3,6 +3,8 @@
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write as _};
 
+use control::{ConfigError, Look, Warning};
+
 /// Exit status of a command that did its work.
 pub(crate) const DONE: u8 = 0;
 /// Exit status where the work itself failed.
@@ -15,17 +17,24 @@ pub(crate) const WRONG_INPUT: u8 = 2;
 pub(crate) struct Failure {
     status: u8,
     message: String,
+    /// The message begins with "error:" itself.
+    rendered: bool,
 }
 
 impl Failure {
     /// The work failed.
     pub(crate) fn work(message: impl Display) -> Self {
-        Self { status: WORK_FAILED, message: message.to_string() }
+        Self { status: WORK_FAILED, message: message.to_string(), rendered: false }
     }
 
     /// The command line or a file that was given is wrong.
     pub(crate) fn input(message: impl Display) -> Self {
-        Self { status: WRONG_INPUT, message: message.to_string() }
+        Self { status: WRONG_INPUT, message: message.to_string(), rendered: false }
+    }
+
+    /// A configuration is wrong; the message shows where, and begins with "error:".
+    pub(crate) fn config(error: &ConfigError) -> Self {
+        Self { status: WRONG_INPUT, message: error.render(Look::of_stderr()), rendered: true }
     }
 
     pub(crate) const fn status(&self) -> u8 {
@@ -34,7 +43,7 @@ impl Failure {
 
     /// Says it on stderr.
     pub(crate) fn report(&self) {
-        say("error: ", &self.message);
+        say(if self.rendered { "" } else { "error: " }, &self.message);
     }
 }
 
@@ -52,6 +61,11 @@ pub(crate) fn chain(error: &dyn std::error::Error) -> String {
 /// Says on stderr what a user should know though the work goes on.
 pub(crate) fn warn(message: impl Display) {
     say("warning: ", &message.to_string());
+}
+
+/// Says what is odd about a configuration, with the place.
+pub(crate) fn warn_config(warning: &Warning) {
+    say("", &warning.render(Look::of_stderr()));
 }
 
 /// A stderr that cannot be written to is no reason to stop.

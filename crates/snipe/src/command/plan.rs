@@ -1,7 +1,7 @@
 //! From a configuration to the plan of a dataplane.
 
 use balance::{Balancer, ClusterKey, Group, Member, Mode};
-use control::{Config, Decap, Look, Warning};
+use control::{Config, Decap, Warning};
 use pipeline::Plan;
 use types::ProbeId;
 
@@ -9,10 +9,9 @@ use crate::failure::{self, Failure};
 
 /// Reads a configuration; warnings that concern this command go to stderr.
 pub(crate) fn load(path: &std::path::Path, concerns: fn(&Warning) -> bool) -> Result<Config, Failure> {
-    let look = Look::of_stderr();
-    let (config, warnings) = Config::load(path).map_err(|error| Failure::input(error.render(look)))?;
+    let (config, warnings) = Config::load(path).map_err(|error| Failure::config(&error))?;
     for warning in warnings.iter().filter(|warning| concerns(warning)) {
-        failure::warn(warning.render(look));
+        failure::warn_config(warning);
     }
     Ok(config)
 }

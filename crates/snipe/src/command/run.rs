@@ -6,7 +6,7 @@ use crate::failure::Failure;
 
 pub(crate) fn run(args: &Run) -> Result<(), Failure> {
     let config = plan::load(&args.config, |_| true)?;
-    config.for_run().map_err(|error| Failure::input(error.render(control::Look::of_stderr())))?;
+    config.for_run().map_err(|error| Failure::config(&error))?;
     #[cfg(feature = "dpdk")]
     return crate::command::live::run(&config, args.json);
     #[cfg(not(feature = "dpdk"))]
