@@ -35,15 +35,15 @@ pub trait Frame: Sized + Send + 'static {
     /// The first segment for writing; `None` while the bytes are shared.
     fn head_mut(&mut self) -> Option<&mut [u8]>;
 
-    /// Takes `bytes` away from the front of the first segment. Returns whether the segment was that
-    /// long and the frame not shared; otherwise nothing changes.
+    /// Takes `bytes` away from the front of the first segment; other frames of the same bytes keep
+    /// them. Returns whether that could be done: the segment is that long, and the frame's place and
+    /// length are its own, which those of a shared mbuf are not. Otherwise nothing changes.
     fn trim_front(&mut self, bytes: usize) -> bool;
 
-    /// Shortens the frame to its first `bytes`. Returns whether that could be done: the frame is not
-    /// shared, has one segment, and is that long; otherwise nothing changes.
-    fn truncate(&mut self, bytes: usize) -> bool {
-        bytes == self.len()
-    }
+    /// Shortens the frame to its first `bytes`, as `trim_front` does at the other end. Returns whether
+    /// that could be done: as there, and the frame has one segment or is of that length already.
+    /// Otherwise nothing changes.
+    fn truncate(&mut self, bytes: usize) -> bool;
 }
 
 /// Where frames come from and go back to.

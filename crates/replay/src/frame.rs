@@ -90,8 +90,7 @@ impl HeapFrame {
         self
     }
 
-    /// Takes bytes away from the end until at most `len` are left. Other frames of the same bytes keep
-    /// them, which [`Frame::truncate`] does not promise.
+    /// Takes bytes away from the end until at most `len` are left, whatever the segments are.
     pub fn shorten(&mut self, len: usize) {
         self.len = self.len.min(u32::try_from(len).unwrap_or(u32::MAX));
         self.head = self.head.min(self.len);
@@ -220,9 +219,9 @@ impl Frame for HeapFrame {
 
     #[inline]
     fn trim_front(&mut self, bytes: usize) -> bool {
-        let exclusive = self.chunk.as_mut().is_some_and(|chunk| Arc::get_mut(chunk).is_some());
+        // The window is the frame's own, whoever else has the bytes.
         match u32::try_from(bytes) {
-            Ok(bytes) if exclusive && bytes <= self.head => {
+            Ok(bytes) if bytes <= self.head => {
                 self.start += bytes;
                 self.len -= bytes;
                 self.head -= bytes;
@@ -236,10 +235,9 @@ impl Frame for HeapFrame {
         if bytes == self.len() {
             return true;
         }
-        let exclusive = self.chunk.as_mut().is_some_and(|chunk| Arc::get_mut(chunk).is_some());
         let whole = self.head == self.len;
         match u32::try_from(bytes) {
-            Ok(bytes) if exclusive && whole && bytes <= self.len => {
+            Ok(bytes) if whole && bytes <= self.len => {
                 self.len = bytes;
                 self.head = bytes;
                 true

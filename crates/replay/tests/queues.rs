@@ -198,8 +198,6 @@ fn shared_bytes_cannot_be_written() {
     let mut frame = HeapFrame::from_vec(vec![1, 2, 3]);
     let shared = frame.share();
     assert!(frame.head_mut().is_none());
-    assert!(!frame.trim_front(1));
-    assert!(!frame.truncate(1) && frame.truncate(3));
     drop(shared);
     frame.head_mut().unwrap()[0] = 9;
     assert!(frame.trim_front(1));
@@ -208,4 +206,15 @@ fn shared_bytes_cannot_be_written() {
     assert_eq!((frame.head(), frame.len()), (&[2][..], 1));
     let mut cut = HeapFrame::from_vec(vec![1, 2, 3]).cut_at(1);
     assert!(!cut.truncate(2), "only one segment can be shortened");
+    assert!(cut.truncate(3), "it is of that length already");
+}
+
+#[test]
+fn trimming_one_of_several_frames_leaves_the_others_as_they_are() {
+    let mut frame = HeapFrame::from_vec(vec![1, 2, 3, 4]);
+    let shared = frame.share();
+    assert!(!frame.trim_front(5) && !frame.truncate(5));
+    assert!(frame.truncate(3) && frame.trim_front(1));
+    assert_eq!((frame.head(), shared.head()), (&[2, 3][..], &[1, 2, 3, 4][..]));
+    assert!(frame.trim_front(2) && frame.is_empty());
 }
