@@ -3,8 +3,8 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use batch::{Batch, Frame, Slot, Stage, TxCounters};
-use types::{DropReason, LinkType};
+use batch::{Batch, Frame, RxCounters, Slot, Stage, TxCounters};
+use types::{DropReason, LinkType, TrafficClass};
 use wire::Unpack;
 
 use crate::linear::Linear;
@@ -14,27 +14,39 @@ use crate::linear::Linear;
 pub struct Decap<F: Frame> {
     allowed: wire::Decap,
     pool: F::Pool,
+    received: Arc<RxCounters>,
     drops: Arc<TxCounters>,
     linear: Linear,
 }
 
 impl<F: Frame> Decap<F> {
     /// Unpacks these tunnels. `pool` gives the buffers for packets that have to be rewritten; where
-    /// it has none, the packet is dropped and counted as [`DropReason::PoolEmpty`].
+    /// it has none, the packet is dropped and counted as [`DropReason::PoolEmpty`], of class other.
     #[must_use]
-    pub fn new(allowed: wire::Decap, pool: F::Pool, drops: Arc<TxCounters>) -> Self {
-        Self { allowed, pool, drops, linear: Linear::new() }
+    pub fn new(
+        allowed: wire::Decap,
+        pool: F::Pool,
+        received: Arc<RxCounters>,
+        drops: Arc<TxCounters>,
+    ) -> Self {
+        Self { allowed, pool, received, drops, linear: Linear::new() }
     }
 
     /// Leaves only `inner`, behind `header` if there is one. Returns how many bytes less there are.
-    fn rewrite(&mut self, frame: F, inner: &Range<usize>, header: Option<[u8; 14]>) -> Option<(F, usize)> {
+    fn rewrite(
+        &mut self,
+        mut frame: F,
+        inner: &Range<usize>,
+        header: Option<[u8; 14]>,
+    ) -> Option<(F, usize)> {
         let cut = header.map_or(Some(inner.start), |header| inner.start.checked_sub(header.len()))?;
         let before = frame.len();
         // Bytes are only copied where they have to be written or lie in several segments.
-        let in_place = header.is_none() && frame.head().len() >= cut && inner.end == before;
-        let mut frame = if in_place { frame } else { frame.make_private(&mut self.pool).ok()? };
-        if !frame.truncate(inner.end) || !frame.trim_front(cut) {
-            return None;
+        if header.is_some() || !(frame.truncate(inner.end) && frame.trim_front(cut)) {
+            frame = frame.make_private(&mut self.pool).ok()?;
+            if !(frame.truncate(inner.end) && frame.trim_front(cut)) {
+                return None;
+            }
         }
         if let Some(header) = header {
             *frame.head_mut()?.first_chunk_mut::<14>()? = header;
@@ -51,7 +63,11 @@ impl<F: Frame> Decap<F> {
                 let wire_bytes = batch.wire_bytes.get(slot);
                 batch.wire_bytes.set(slot, wire_bytes.saturating_sub(u32::try_from(less).unwrap_or(0)));
             }
-            None => self.drops.dropped(DropReason::PoolEmpty, 1),
+            None => {
+                // Nothing has looked at what is inside.
+                self.received.class(TrafficClass::Other, 1);
+                self.drops.dropped(DropReason::PoolEmpty, 1);
+            }
         }
     }
 }

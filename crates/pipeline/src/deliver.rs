@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
-use batch::{BATCH, Batch, Burst, Column, Frame, ProbeCounters, Slot, Stage, TxCounters, TxQueue};
+use batch::{
+    BATCH, Batch, Burst, Column, Frame, Live, Meta, ProbeCounters, Slot, Stage, TxCounters, TxQueue,
+};
 use cpu::Producer;
 use types::{DropReason, ProbeId, ProbeSet, TrafficClass};
 
@@ -79,7 +81,7 @@ impl<F: Frame, T: TxQueue<Frame = F>> Deliver<F, T> {
     const ROUNDS: u32 = 8;
     /// How often a full queue is offered the same frames before they are dropped.
     const OFFERS: u32 = 4;
-    /// The same for a source that can wait: some seconds.
+    /// The same for a source that can wait: some seconds, once.
     const OFFERS_WAITING: u32 = 100_000_000;
 
     /// A stage for these targets, one for each probe in order.
@@ -223,22 +225,21 @@ impl<F: Frame, T: TxQueue<Frame = F>> Deliver<F, T> {
         }
     }
 
-    fn hand_over(&mut self, batch: &mut Batch<F>, outcomes: &Outcomes) {
+    /// Hands on what is for a file. `slots` are those of the whole batch, also of packets that left it.
+    fn hand_over(&mut self, batch: &mut Batch<F>, slots: Live, outcomes: &Outcomes) {
         let Some(writer) = &mut self.writer else { return };
         let (to_writer, all) = (self.to_writer, self.writer_counts_all);
-        let mut items = batch.live().filter_map(|slot| {
+        let mut items = slots.filter_map(|slot| {
             let probes = ProbeSet(batch.probes.get(slot).0 & to_writer.0);
-            let for_writer = !probes.is_empty();
-            if !for_writer && !all {
-                return None;
+            if probes.is_empty() {
+                // Counted already; it only keeps its place.
+                return all.then(|| Handover { frame: None, meta: Meta::default(), counted: true });
             }
             let packet = batch.take(slot)?;
             let mut meta = packet.meta;
             meta.probes = probes;
-            let frame = for_writer.then_some(packet.frame);
-            // Without a file, or with another copy that arrived, the packet is counted already.
-            let counted = !for_writer || outcomes.is_taken(slot);
-            Some(Handover { frame, meta, counted })
+            // With another copy that arrived, the packet is counted already.
+            Some(Handover { frame: Some(packet.frame), meta, counted: outcomes.is_taken(slot) })
         });
         writer.push_from(&mut items);
         for lost in items {
@@ -262,7 +263,8 @@ impl<F: Frame, T: TxQueue<Frame = F>> Stage<F> for Deliver<F, T> {
     fn run(&mut self, batch: &mut Batch<F>) {
         let mut outcomes = Outcomes::new();
         let mut several = ArrayVec::<Slot, BATCH>::new();
-        for slot in batch.live() {
+        let slots = batch.live();
+        for slot in slots {
             let probes = batch.probes.get(slot);
             let bytes = batch.frame(slot).map_or(0, |frame| frame.len() as u32);
             let class = batch.class.get(slot);
@@ -301,6 +303,6 @@ impl<F: Frame, T: TxQueue<Frame = F>> Stage<F> for Deliver<F, T> {
                 self.counters.dropped(outcomes.reason.get(slot), 1);
             }
         }
-        self.hand_over(batch, &outcomes);
+        self.hand_over(batch, slots, &outcomes);
     }
 }

@@ -123,7 +123,7 @@ where
                 queue: source.queue,
                 port: source.port,
                 decap: (source.decap != wire::Decap::default())
-                    .then(|| Decap::new(source.decap, pool(), Arc::clone(&drops))),
+                    .then(|| Decap::new(source.decap, pool(), Arc::clone(&counters), Arc::clone(&drops))),
                 classify: Classify::new(
                     plan.link,
                     plan.cluster.clone(),
