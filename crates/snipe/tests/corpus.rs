@@ -98,12 +98,24 @@ fn every_run_and_every_number_of_workers_gives_the_same_files() {
             files(&out)
         };
         let first = run("first", "1");
-        let expected =
-            ["alerts.jsonl", "probe-1.pcap", "probe-2.pcap", "probe-3.pcap", "probe-4.pcap", "sessions.jsonl", "stats.json"];
+        let expected = [
+            "alerts.jsonl",
+            "probe-1.pcap",
+            "probe-2.pcap",
+            "probe-3.pcap",
+            "probe-4.pcap",
+            "sessions.jsonl",
+            "stats.json",
+        ];
         assert!(first.keys().eq(expected), "{:?}", first.keys());
         for (out, workers) in [("again", "1"), ("two", "2"), ("three", "3")] {
             let other = run(out, workers);
-            assert!(difference(&first, &other).is_empty(), "{}: {out}: {:?}", name(path), difference(&first, &other));
+            assert!(
+                difference(&first, &other).is_empty(),
+                "{}: {out}: {:?}",
+                name(path),
+                difference(&first, &other)
+            );
         }
     });
 }
@@ -120,7 +132,8 @@ fn many_captures_together_are_merged_whole_for_any_number_of_workers() {
     let folder = tempfile::tempdir().unwrap();
     let run = |out: &str, workers: &str| {
         let out = folder.path().join(out);
-        let mut args = vec!["replay".into(), "--probes=8".into(), "--out".into(), out.clone().into_os_string()];
+        let mut args =
+            vec!["replay".into(), "--probes=8".into(), "--out".into(), out.clone().into_os_string()];
         args.push(format!("--workers={workers}").into());
         args.extend(inputs.iter().map(|path| path.clone().into_os_string()));
         snipe(args).ok();

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fs;
 use std::io::IsTerminal as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -25,6 +26,9 @@ use crate::output;
 type Queue = Paced<CaptureRx>;
 type Port = NoPort<HeapFrame>;
 type Dataplane = Wiring<Queue, Port, FileProbe>;
+
+/// For packets that have to be rewritten, for each worker. Taken as it is needed.
+const POOL_BYTES: usize = 64 << 20;
 
 pub(crate) fn replay(args: &Replay) -> Result<(), Failure> {
     let config = configuration(args)?;
@@ -53,7 +57,8 @@ pub(crate) fn replay(args: &Replay) -> Result<(), Failure> {
     let bar = Bar::new(rx.total_bytes(), rx.progress());
     let source = Source { queue: Paced::new(rx, factor), port: PortId(0), decap };
     let targets = || (0..plan.probes).map(|_| Target::Writer).collect();
-    let pool = HeapPool::default();
+    // As many buffers as all rings hold, so that no packet is lost for want of one.
+    let pool = HeapPool::new(usize::from(args.workers) * POOL_BYTES);
     let dataplane: Dataplane =
         wire_up(&plan, vec![vec![source]], (0..args.workers).map(|_| targets()).collect(), files, || {
             pool.clone()
@@ -198,7 +203,15 @@ fn failure_of(error: &replay::WriteError) -> Failure {
 /// The directory that everything is written to.
 struct OutDir {
     path: PathBuf,
-    inputs: Vec<PathBuf>,
+    inputs: Vec<FileId>,
+}
+
+/// Device and number of a file: the same for all its names.
+type FileId = (u64, u64);
+
+fn file_id(path: &Path) -> Option<FileId> {
+    let found = fs::metadata(path).ok()?;
+    Some((found.dev(), found.ino()))
 }
 
 impl OutDir {
@@ -218,20 +231,20 @@ impl OutDir {
             Err(_) => fs::create_dir_all(path)
                 .map_err(|error| wrong(&format_args!("cannot create the directory: {error}")))?,
         }
-        let inputs = inputs.iter().filter_map(|input| input.canonicalize().ok()).collect();
+        let inputs = inputs.iter().filter_map(|input| file_id(input)).collect();
         Ok(Self { path: path.to_owned(), inputs })
     }
 
     /// A name in it, which must not be one of the inputs.
     fn file(&self, name: &str) -> Result<PathBuf, Failure> {
         let path = self.path.join(name);
-        match path.canonicalize() {
-            Ok(real) if self.inputs.contains(&real) => Err(Failure::input(format_args!(
+        if file_id(&path).is_some_and(|id| self.inputs.contains(&id)) {
+            return Err(Failure::input(format_args!(
                 "{}: is one of the captures that are read; give another --out",
                 path.display()
-            ))),
-            _ => Ok(path),
+            )));
         }
+        Ok(path)
     }
 
     fn probe_files(&self, config: &Config, link: LinkType) -> Result<Vec<Option<FileProbe>>, Failure> {

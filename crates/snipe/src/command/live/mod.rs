@@ -74,8 +74,11 @@ pub(crate) fn run(config: &Config, json: bool) -> Result<(), Failure> {
     let names = config.probes.iter().map(|probe| probe.name.as_str());
     let stats = output::stats(&accounts, ports.missed(), names);
     output::report(&stats, json)?;
-    let broken = files.iter().flatten().find_map(FileProbe::error);
-    broken.map_or(Ok(()), |error| Err(Failure::work(failure::chain(error))))
+    let broken =
+        config.probes.iter().zip(&files).find_map(|(probe, file)| Some((probe, file.as_ref()?.error()?)));
+    broken.map_or(Ok(()), |(probe, error)| {
+        Err(Failure::work(format_args!("probe {}: {}", probe.name, failure::chain(error))))
+    })
 }
 
 fn log_to_stderr() {
