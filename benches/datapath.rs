@@ -51,7 +51,7 @@ fn run(arguments: &Arguments) -> Result<bool> {
     }
     let path = Baseline::path();
     if arguments.accept {
-        let before = if path.exists() { Baseline::read(&path)? } else { Baseline::default() };
+        let before = if path.exists() { Baseline::read(&path)? } else { Baseline::of(&[]) };
         std::fs::write(&path, before.updated(Baseline::of(&outcomes)).text())?;
         eprintln!("wrote {}", path.display());
     }
