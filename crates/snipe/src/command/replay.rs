@@ -57,7 +57,7 @@ pub(crate) fn replay(args: &Replay) -> Result<(), Failure> {
     let bar = Bar::new(rx.total_bytes(), rx.progress());
     let source = Source { queue: Paced::new(rx, factor), port: PortId(0), decap };
     let targets = || (0..plan.probes).map(|_| Target::Writer).collect();
-    // As many buffers as all rings hold, so that no packet is lost for want of one.
+    // Enough for all rings full of frames of 16 KiB.
     let pool = HeapPool::new(usize::from(args.workers) * POOL_BYTES);
     let dataplane: Dataplane =
         wire_up(&plan, vec![vec![source]], (0..args.workers).map(|_| targets()).collect(), files, || {
