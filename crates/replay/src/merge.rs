@@ -91,6 +91,12 @@ impl Merge {
         self.progress.clone()
     }
 
+    /// Packets that were of another link type and got an Ethernet header: complete only at the end.
+    #[must_use]
+    pub fn converted(&self) -> u64 {
+        self.readers.iter().map(CaptureReader::converted).sum()
+    }
+
     /// Files that could not be read to their end.
     #[must_use]
     pub fn errors(&self) -> &[CaptureError] {

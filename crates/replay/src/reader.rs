@@ -153,6 +153,7 @@ pub struct CaptureReader {
     next: usize,
     format: Format,
     to_ethernet: bool,
+    converted: u64,
     any: bool,
     done: bool,
     error: Option<CaptureError>,
@@ -200,6 +201,7 @@ impl CaptureReader {
             next: 0,
             format: Format::PcapNg(PcapNg::default()),
             to_ethernet: false,
+            converted: 0,
             any: false,
             done: false,
             error: None,
@@ -252,6 +254,11 @@ impl CaptureReader {
     /// From now on all packets are turned into Ethernet.
     pub(crate) const fn convert_to_ethernet(&mut self) {
         self.to_ethernet = true;
+    }
+
+    /// Packets that were turned into Ethernet.
+    pub(crate) const fn converted(&self) -> u64 {
+        self.converted
     }
 
     pub(crate) const fn compression(&self) -> crate::source::Compression {
@@ -463,6 +470,7 @@ impl CaptureReader {
             zero: self.offset.wrapping_sub(self.at as u64),
             records: &mut self.records,
             to_ethernet: self.to_ethernet,
+            converted: &mut self.converted,
             file: &self.source.file,
         };
         let stop = match &mut self.format {
@@ -533,6 +541,7 @@ struct Indexer<'a> {
     zero: u64,
     records: &'a mut Vec<Record>,
     to_ethernet: bool,
+    converted: &'a mut u64,
     file: &'a Arc<str>,
 }
 
@@ -544,6 +553,7 @@ impl Indexer<'_> {
     #[inline(always)]
     fn push(&mut self, window: Window, time_ns: u64, link: LinkType) {
         let (window, link) = if self.to_ethernet && link != LinkType::Ethernet {
+            *self.converted += 1;
             (convert::to_ethernet(self.chunk, window, link), LinkType::Ethernet)
         } else {
             (window, link)

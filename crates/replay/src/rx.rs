@@ -51,6 +51,13 @@ impl CaptureRx {
         self.merge.progress()
     }
 
+    /// Packets that were of another link type and got an Ethernet header: complete once this has
+    /// finished.
+    #[must_use]
+    pub fn converted(&self) -> u64 {
+        self.merge.converted()
+    }
+
     /// Files that could not be read to their end.
     #[must_use]
     pub fn errors(&self) -> &[CaptureError] {

@@ -46,34 +46,36 @@ Examples:
   snipe replay s1u.pcap.gz s11.pcap.zst --probes 8 --out out --force --json
   snipe replay --config snipe.toml --decap vxlan --out out mirror.pcap")]
 pub(crate) struct Replay {
-    /// Capture files, merged by time
+    /// Capture files, merged by time; - is the standard input
     #[arg(required = true, value_name = "CAPTURE")]
     pub(crate) captures: Vec<PathBuf>,
-    /// Where to write: <probe>.pcap, stats.json, sessions.jsonl, alerts.jsonl
+    /// Where to write: <probe>.pcap, stats.json; sessions.jsonl and alerts.jsonl (empty: not built yet)
     #[arg(short, long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Take probes and groups from this file; [eal], [[port]], [lcores], [state] and [api] are ignored
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Rule files, in addition to those of the configuration
+    /// Rule files, in addition to those of the configuration (not built yet: nothing is applied)
     #[arg(long, value_name = "FILE")]
     pub(crate) rules: Vec<PathBuf>,
     /// Make N probes, probe-1 … probe-N, in one group "default"
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) probes: Option<u8>,
-    /// Where GTP-C and PFCP messages go: to all probes, or to the probe of their session
+    /// Where GTP-C and PFCP messages go: to all probes, or to the probe of their session (the latter is
+    /// not built yet)
     #[arg(long, value_name = "MODE")]
     pub(crate) control: Option<Control>,
     /// Working threads; the output is the same for any number
     #[arg(short, long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) workers: u8,
-    /// Unpack packets of a tunnelled tap first: vxlan, gre, erspan
+    /// Unpack packets of a tunnelled tap first; several, separated by commas
     #[arg(long, value_name = "KIND", value_delimiter = ',')]
     pub(crate) decap: Vec<Encapsulation>,
     /// How fast: max, real (as captured), or a factor of that, such as 2.5
     #[arg(long, value_name = "SPEED", default_value = "max", value_parser = parse_speed)]
     pub(crate) speed: Speed,
-    /// Write into a directory that is not empty, over files of the same names
+    /// Write into a directory that is not empty: what an earlier run left there is removed, other files
+    /// of the same names are written over
     #[arg(short, long)]
     pub(crate) force: bool,
     /// Print the accounting as JSON instead of a table

@@ -5,6 +5,7 @@ mod cli;
 mod command;
 mod failure;
 mod output;
+mod signals;
 
 use std::process::ExitCode;
 

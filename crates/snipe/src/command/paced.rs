@@ -1,23 +1,32 @@
 //! Packets at the pace they were captured at.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use batch::{Batch, RxQueue};
 use replay::Finite;
 
 /// A queue that hands packets out when they are due: so many times as fast as their own times say.
+/// It can be ended before its time.
 #[derive(Debug)]
 pub(crate) struct Paced<Q: RxQueue> {
     inner: Q,
     factor: Option<f64>,
     waiting: Box<Batch<Q::Frame>>,
     start: Option<(Instant, u64)>,
+    end: Arc<AtomicBool>,
 }
 
 impl<Q: RxQueue> Paced<Q> {
-    /// Without a factor packets are due at once.
-    pub(crate) fn new(inner: Q, factor: Option<f64>) -> Self {
-        Self { inner, factor, waiting: Box::default(), start: None }
+    /// Without a factor packets are due at once. Once `end` is set, there are no more.
+    pub(crate) fn new(inner: Q, factor: Option<f64>, end: Arc<AtomicBool>) -> Self {
+        Self { inner, factor, waiting: Box::default(), start: None, end }
+    }
+
+    /// Whether it was ended before its time.
+    pub(crate) fn ended(&self) -> bool {
+        self.end.load(Ordering::Relaxed)
     }
 
     /// The queue itself.
@@ -53,6 +62,9 @@ impl<Q: RxQueue> RxQueue for Paced<Q> {
 
     #[inline]
     fn receive(&mut self, batch: &mut Batch<Q::Frame>) -> usize {
+        if self.ended() {
+            return 0;
+        }
         match self.factor {
             None => self.inner.receive(batch),
             Some(factor) => self.hand_out_due(factor, batch),
@@ -62,7 +74,7 @@ impl<Q: RxQueue> RxQueue for Paced<Q> {
 
 impl<Q: RxQueue + Finite> Finite for Paced<Q> {
     fn finished(&self) -> bool {
-        self.inner.finished() && self.waiting.is_empty()
+        self.ended() || self.inner.finished() && self.waiting.is_empty()
     }
 }
 
@@ -101,7 +113,7 @@ mod tests {
 
     #[test]
     fn without_a_factor_nothing_waits() {
-        let mut queue = Paced::new(Burst(vec![5, 1_000_000_000_000]), None);
+        let mut queue = Paced::new(Burst(vec![5, 1_000_000_000_000]), None, Arc::default());
         assert_eq!(received(&mut queue).len(), 2);
         assert!(queue.finished());
     }
@@ -109,13 +121,21 @@ mod tests {
     #[test]
     fn a_packet_waits_until_it_is_due() {
         let far = 3_600_000_000_000;
-        let mut queue = Paced::new(Burst(vec![5, 5, far]), Some(2.0));
+        let mut queue = Paced::new(Burst(vec![5, 5, far]), Some(2.0), Arc::default());
         assert_eq!(received(&mut queue), [5, 5]);
         assert!(received(&mut queue).is_empty());
         assert!(!queue.finished());
         // Half an hour, at twice the speed, later:
         queue.start = queue.start.map(|(start, first)| (start - Duration::from_secs(1_801), first));
         assert_eq!(received(&mut queue), [far]);
+        assert!(queue.finished());
+    }
+
+    #[test]
+    fn an_ended_queue_has_no_more() {
+        let mut queue = Paced::new(Burst(vec![5, 5]), None, Arc::default());
+        queue.end.store(true, Ordering::Relaxed);
+        assert!(received(&mut queue).is_empty());
         assert!(queue.finished());
     }
 }

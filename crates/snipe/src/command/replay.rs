@@ -21,7 +21,7 @@ use crate::command::files::FileProbe;
 use crate::command::paced::Paced;
 use crate::command::plan;
 use crate::failure::{self, Failure};
-use crate::output;
+use crate::{output, signals};
 
 type Queue = Paced<CaptureRx>;
 type Port = NoPort<HeapFrame>;
@@ -39,11 +39,9 @@ pub(crate) fn replay(args: &Replay) -> Result<(), Failure> {
         Encapsulation::Erspan => control::Decap::Erspan,
     }));
     // What comes out of a tunnelled tap is Ethernet, so all of it has to be.
-    let merge = if args.decap.is_empty() {
-        Merge::open(&args.captures)
-    } else {
-        Merge::open_as_ethernet(&args.captures)
-    };
+    let captures: Vec<&Path> = args.captures.iter().map(|path| or_stdin(path)).collect();
+    let merge =
+        if args.decap.is_empty() { Merge::open(&captures) } else { Merge::open_as_ethernet(&captures) };
     let merge = merge.map_err(|error| Failure::input(failure::chain(&error)))?;
     plan.link = merge.link_type();
 
@@ -55,7 +53,8 @@ pub(crate) fn replay(args: &Replay) -> Result<(), Failure> {
     };
     let rx = CaptureRx::new(merge);
     let bar = Bar::new(rx.total_bytes(), rx.progress());
-    let source = Source { queue: Paced::new(rx, factor), port: PortId(0), decap };
+    let queue = Paced::new(rx, factor, signals::stop_flag()?);
+    let source = Source { queue, port: PortId(0), decap };
     let targets = || (0..plan.probes).map(|_| Target::Writer).collect();
     // Enough for all rings full of frames of 16 KiB.
     let pool = HeapPool::new(usize::from(args.workers) * POOL_BYTES);
@@ -68,6 +67,11 @@ pub(crate) fn replay(args: &Replay) -> Result<(), Failure> {
     conclude(args, &config, &out, dataplane)
 }
 
+/// `-` is the standard input.
+fn or_stdin(path: &Path) -> &Path {
+    if path == Path::new("-") { Path::new("/dev/stdin") } else { path }
+}
+
 /// The configuration that the flags ask for.
 fn configuration(args: &Replay) -> Result<Config, Failure> {
     let mut config = match &args.config {
@@ -78,7 +82,12 @@ fn configuration(args: &Replay) -> Result<Config, Failure> {
         config.set_probes(usize::from(probes)).map_err(Failure::input)?;
     }
     for rules in &args.rules {
-        fs::metadata(rules).map_err(|error| Failure::input(format_args!("{}: {error}", rules.display())))?;
+        fs::metadata(rules).map_err(|error| {
+            Failure::input(format_args!(
+                "{}: {error}; check the path and the working directory",
+                rules.display()
+            ))
+        })?;
         failure::warn(format_args!(
             "{}: rules are not built yet; nothing in this file is applied",
             rules.display()
@@ -92,6 +101,7 @@ fn configuration(args: &Replay) -> Result<Config, Failure> {
 
 /// Everything on one core.
 fn run_alone(mut dataplane: Dataplane, bar: &Bar) -> Dataplane {
+    let mut flusher = Flusher::new();
     loop {
         let moved = dataplane.poll();
         if stop_early(&dataplane) || (moved == 0 && is_finished(&dataplane)) {
@@ -99,8 +109,27 @@ fn run_alone(mut dataplane: Dataplane, bar: &Bar) -> Dataplane {
         }
         if moved == 0 {
             thread::sleep(IDLE);
+            flusher.flush(&mut dataplane);
         }
         bar.show();
+    }
+}
+
+/// While packets come at their own pace, files show them soon.
+struct Flusher(Instant);
+
+impl Flusher {
+    const EVERY: Duration = Duration::from_millis(250);
+
+    fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    fn flush(&mut self, dataplane: &mut Dataplane) {
+        if self.0.elapsed() >= Self::EVERY {
+            dataplane.writer.iter_mut().for_each(pipeline::Writer::flush);
+            self.0 = Instant::now();
+        }
     }
 }
 
@@ -119,15 +148,18 @@ fn run_threads(mut dataplane: Dataplane, bar: &Bar) -> Dataplane {
                 })
             })
             .collect();
+        let mut flusher = Flusher::new();
         loop {
             let moved = dataplane.poll();
             if stop_early(&dataplane)
+                || threads.iter().any(thread::ScopedJoinHandle::is_finished)
                 || (moved == 0 && is_finished(&dataplane) && dataplane.board.accounts().in_flight == 0)
             {
                 break;
             }
             if moved == 0 {
                 thread::yield_now();
+                flusher.flush(&mut dataplane);
             }
             bar.show();
         }
@@ -182,6 +214,15 @@ fn conclude(args: &Replay, config: &Config, out: &OutDir, mut dataplane: Datapla
         for error in queue.inner().errors() {
             read_failed = Some(Failure::work(failure::chain(error)));
         }
+        let converted = queue.inner().converted();
+        if converted > 0 {
+            failure::warn(format_args!(
+                "the captures are not all Ethernet: {converted} packets got an Ethernet header in place of their own"
+            ));
+        }
+        if queue.ended() {
+            read_failed = Some(Failure::work("interrupted: the captures were not read to their end"));
+        }
     }
     let mut accounts = dataplane.board.accounts();
     // Nothing is staged any more: what is not in a ring has had its outcome, or is missing.
@@ -232,7 +273,31 @@ impl OutDir {
                 .map_err(|error| wrong(&format_args!("cannot create the directory: {error}")))?,
         }
         let inputs = inputs.iter().filter_map(|input| file_id(input)).collect();
-        Ok(Self { path: path.to_owned(), inputs })
+        let out = Self { path: path.to_owned(), inputs };
+        out.clear()?;
+        Ok(out)
+    }
+
+    /// Removes what an earlier run has left, so that two runs are never mixed: its accounting, and the
+    /// files of the probes that the accounting names.
+    fn clear(&self) -> Result<(), Failure> {
+        let stats = self.path.join("stats.json");
+        let earlier: Option<Stats> =
+            fs::read_to_string(&stats).ok().and_then(|text| serde_json::from_str(&text).ok());
+        let Some(earlier) = earlier else { return Ok(()) };
+        // The accounting goes last: if this stops half way, the next run finds the rest.
+        let probes = earlier.probes.keys().filter(|name| !name.contains(['/', '\\']));
+        let names = probes.map(|name| format!("{name}.pcap"));
+        for name in names.chain(["sessions.jsonl", "alerts.jsonl", "stats.json"].map(str::to_owned)) {
+            let path = self.file(&name)?;
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(Failure::work(format_args!("{}: cannot remove: {error}", path.display())));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// A name in it, which must not be one of the inputs.
@@ -281,7 +346,7 @@ impl Bar {
     const ROUNDS: u32 = 1024;
 
     fn new(total_bytes: u64, progress: Progress) -> Self {
-        let style = "{percent:>3}% [{bar:40}] {bytes}/{total_bytes} {binary_bytes_per_sec}, {eta} left";
+        let style = "{percent:>3}% [{bar:40}] {decimal_bytes} of {decimal_total_bytes}, {decimal_bytes_per_sec}, {eta} left";
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::with_draw_target(Some(total_bytes), ProgressDrawTarget::hidden());
             ProgressStyle::with_template(style)

@@ -14,13 +14,12 @@ use std::time::{Duration, Instant};
 use control::{Config, Lcores, Target as To};
 use dpdk::{Eal, EalError, LcoreError, Pool, PoolConfig};
 use pipeline::{Overflow, Wiring, wire_up};
-use signal_hook::consts::{SIGINT, SIGTERM};
 use types::{LinkType, ProbeId};
 
 use crate::command::files::{FileProbe, Lost};
 use crate::command::plan;
 use crate::failure::{self, Failure};
-use crate::output;
+use crate::{output, signals};
 use cores::{Cores, Phase};
 use ports::{Devices, Ports};
 
@@ -33,7 +32,7 @@ pub(crate) fn run(config: &Config, json: bool) -> Result<(), Failure> {
     };
     log_to_stderr();
     // Before DPDK starts threads, so that all of them have the handlers.
-    let stop = stop_on_signals()?;
+    let stop = signals::stop_flag()?;
     ports::check_captures(config)?;
     let cores = Cores::place(lcores);
     let eal = start_eal(config, lcores, &cores)?;
@@ -92,17 +91,6 @@ fn log_to_stderr() {
         .with_target(false);
     // A second one is refused; there is none.
     let _ = subscriber.try_init();
-}
-
-/// The first SIGINT or SIGTERM stops the ports and lets everything flow out; the second ends at once.
-fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        signal_hook::flag::register_conditional_shutdown(signal, 1, Arc::clone(&stop))
-            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
-            .map_err(|error| Failure::work(format_args!("cannot handle signals: {error}")))?;
-    }
-    Ok(stop)
 }
 
 fn start_eal(config: &Config, lcores: &Lcores, cores: &Cores) -> Result<Eal, Failure> {
