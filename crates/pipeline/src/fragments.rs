@@ -26,6 +26,8 @@ struct Entry {
     time_ns: u64,
     /// The next entry of the same bucket, or [`NONE`].
     next: u32,
+    /// Whether it is in the index.
+    linked: bool,
 }
 
 const NONE: u32 = u32::MAX;
@@ -73,12 +75,17 @@ impl Fragments {
         let bucket = self.bucket(&id);
         let place = self.cursor;
         self.cursor = if place + 1 == self.capacity { 0 } else { place + 1 };
-        if let Some(oldest) = self.entries.get(place).copied() {
-            self.unlink(place as u32, &oldest);
-            self.evicted += u64::from(Self::is_alive(&oldest, time_ns));
+        // Of one identifier only the newest is in the index: chains stay short whatever is repeated.
+        if let Some(earlier) = self.find(&id) {
+            self.unlink(earlier);
+        }
+        if let Some(oldest) = self.entries.get(place) {
+            let forgotten = oldest.linked && Self::is_alive(oldest, time_ns);
+            self.unlink(place as u32);
+            self.evicted += u64::from(forgotten);
         }
         let next = self.buckets.get(bucket).copied().unwrap_or(NONE);
-        let entry = Entry { id, origin, time_ns, next };
+        let entry = Entry { id, origin, time_ns, next, linked: true };
         match self.entries.get_mut(place) {
             Some(old) => *old = entry,
             None => self.entries.push(entry), // within the capacity reserved at the start
@@ -92,10 +99,15 @@ impl Fragments {
     /// [`Fragments::LIFETIME_NS`] earlier. Of several with the same identifier, the newest.
     #[must_use]
     pub fn recall(&self, id: &FragmentId, time_ns: u64) -> Option<Origin> {
+        let entry = self.entries.get(self.find(id)? as usize)?;
+        Self::is_alive(entry, time_ns).then_some(entry.origin)
+    }
+
+    fn find(&self, id: &FragmentId) -> Option<u32> {
         let mut place = self.buckets.get(self.bucket(id)).copied()?;
         while let Some(entry) = self.entries.get(place as usize) {
             if entry.id == *id {
-                return Self::is_alive(entry, time_ns).then_some(entry.origin);
+                return Some(place);
             }
             place = entry.next;
         }
@@ -113,7 +125,11 @@ impl Fragments {
         (self.key.pin_v4(pin as u32, (pin >> 32) as u32) >> 16) as usize & (self.buckets.len() - 1)
     }
 
-    fn unlink(&mut self, place: u32, entry: &Entry) {
+    /// Takes an entry out of the index, if it is there.
+    fn unlink(&mut self, place: u32) {
+        let Some(entry) = self.entries.get_mut(place as usize).filter(|entry| entry.linked) else { return };
+        entry.linked = false;
+        let entry = *entry;
         let bucket = self.bucket(&entry.id);
         let Some(head) = self.buckets.get_mut(bucket) else { return };
         if *head == place {
@@ -192,6 +208,18 @@ mod tests {
         assert_eq!(table.evicted(), 999_000);
         assert_eq!(table.recall(&id(999_999), S), Some(origin(999_999)));
         assert_eq!(table.recall(&id(998_999), S), None);
+    }
+
+    /// Somebody who gives every datagram one identifier must not make chains long.
+    #[test]
+    fn a_repeated_identifier_is_in_the_index_once() {
+        let mut table = Fragments::new(1_000, 1);
+        for i in 0..100_000 {
+            table.remember(id(7), origin(i), i);
+        }
+        assert_eq!(table.entries.iter().filter(|entry| entry.linked).count(), 1);
+        assert_eq!(table.recall(&id(7), S), Some(origin(99_999)));
+        assert_eq!(table.evicted(), 0);
     }
 
     proptest! {

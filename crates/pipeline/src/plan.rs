@@ -28,7 +28,7 @@ pub struct Plan {
     pub ordered: bool,
     /// Packets that a ring between two cores holds.
     pub ring_packets: usize,
-    /// First fragments remembered by each queue.
+    /// First fragments remembered by each receiver.
     pub fragments_max: usize,
     /// Keys the tables inside; it never shows in any output.
     pub seed: u64,
@@ -117,25 +117,22 @@ where
             rings.push(producer);
             input.push(consumer);
         }
-        let mut intake = |(place, source): (usize, Source<Q>)| {
-            let seed = plan.seed ^ (u64::from(source.port.0) << 16 | place as u64);
-            Intake {
-                queue: source.queue,
-                port: source.port,
-                decap: (source.decap != wire::Decap::default())
-                    .then(|| Decap::new(source.decap, pool(), Arc::clone(&counters), Arc::clone(&drops))),
-                classify: Classify::new(
-                    plan.link,
-                    plan.cluster.clone(),
-                    plan.balancer.wants_flows(),
-                    Fragments::new(plan.fragments_max, seed),
-                    Arc::clone(&counters),
-                ),
-            }
+        let mut intake = |source: Source<Q>| Intake {
+            queue: source.queue,
+            port: source.port,
+            decap: (source.decap != wire::Decap::default())
+                .then(|| Decap::new(source.decap, pool(), Arc::clone(&counters), Arc::clone(&drops))),
         };
-        let intakes = sources.into_iter().enumerate().map(&mut intake).collect();
+        let intakes = sources.into_iter().map(&mut intake).collect();
+        let classify = Classify::new(
+            plan.link,
+            plan.cluster.clone(),
+            plan.balancer.wants_flows(),
+            Fragments::new(plan.fragments_max, plan.seed ^ receivers.len() as u64),
+            Arc::clone(&counters),
+        );
         let dispatch = Dispatch::new(rings, order_in.take(), plan.overflow, Arc::clone(&drops));
-        receivers.push(Receiver::new(intakes, dispatch, counters));
+        receivers.push(Receiver::new(intakes, classify, dispatch, counters));
     }
 
     let mut handovers = Vec::new();

@@ -15,13 +15,13 @@ pub struct Intake<Q: RxQueue> {
     pub port: PortId,
     /// Set where the tap is tunnelled.
     pub decap: Option<Decap<Q::Frame>>,
-    /// Its classifier. Fragments of one datagram arrive at one queue.
-    pub classify: Classify,
 }
 
 /// Polls queues and feeds workers.
 pub struct Receiver<Q: RxQueue> {
     intakes: Vec<Intake<Q>>,
+    /// One for all queues: the fragments of a datagram may come by two links.
+    classify: Classify,
     dispatch: Dispatch<Q::Frame>,
     counters: Arc<RxCounters>,
     batch: Box<Batch<Q::Frame>>,
@@ -30,8 +30,13 @@ pub struct Receiver<Q: RxQueue> {
 impl<Q: RxQueue> Receiver<Q> {
     /// A receiver of these queues.
     #[must_use]
-    pub fn new(intakes: Vec<Intake<Q>>, dispatch: Dispatch<Q::Frame>, counters: Arc<RxCounters>) -> Self {
-        Self { intakes, dispatch, counters, batch: Box::default() }
+    pub fn new(
+        intakes: Vec<Intake<Q>>,
+        classify: Classify,
+        dispatch: Dispatch<Q::Frame>,
+        counters: Arc<RxCounters>,
+    ) -> Self {
+        Self { intakes, classify, dispatch, counters, batch: Box::default() }
     }
 
     /// One round over all queues. Returns how many packets came in.
@@ -63,7 +68,7 @@ impl<Q: RxQueue> Receiver<Q> {
             if let Some(decap) = &mut intake.decap {
                 decap.run(batch);
             }
-            intake.classify.run(batch);
+            self.classify.run(batch);
             self.dispatch.run(batch);
         }
         received
