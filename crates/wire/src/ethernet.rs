@@ -33,7 +33,7 @@ pub mod ether_type {
 }
 
 /// The largest value of the type field that is a length. IEEE 802.3 3.2.6.
-const LENGTH_MAX: u16 = 1500;
+pub(crate) const LENGTH_MAX: u16 = 1500;
 
 #[derive(Clone, Copy, Debug, Pod, Zeroable)]
 #[repr(C)]

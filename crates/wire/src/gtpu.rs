@@ -319,8 +319,7 @@ pub fn error_indication(elements: &[u8]) -> Result<TunnelKey, GtpuError> {
     let mut teid = None;
     let mut receiver = None;
     let mut rest = elements;
-    // Each round takes at least two bytes off, so a message bounds it; both being found ends it.
-    loop {
+    for _ in 0..=ERROR_INDICATION_IES_MAX {
         if let (Some(teid), Some(receiver)) = (teid, receiver) {
             return Ok(TunnelKey { receiver, teid });
         }
@@ -345,7 +344,11 @@ pub fn error_indication(elements: &[u8]) -> Result<TunnelKey, GtpuError> {
         }
         rest = after;
     }
+    Err(GtpuError::Ie)
 }
+
+/// Elements that are read to find the two: TS 29.281 table 7.3.1-1 has five kinds of them.
+const ERROR_INDICATION_IES_MAX: u8 = 16;
 
 fn address(value: &[u8]) -> Result<IpAddr, GtpuError> {
     if let Ok(four) = <[u8; 4]>::try_from(value) {
@@ -483,5 +486,9 @@ mod tests {
         let tunnel = TunnelKey { receiver: "::1".parse().unwrap(), teid: Teid(7) };
         assert_eq!(error_indication(&v6), Ok(tunnel));
         assert_eq!(error_indication(&[99, 0, 16, 0, 0, 0, 7]), Err(GtpuError::Ie), "no length known");
+        let padded = |count| [&[14, 0].repeat(count)[..], &good].concat();
+        let tunnel = TunnelKey { receiver: "10.0.0.1".parse().unwrap(), teid: Teid(7) };
+        assert_eq!(error_indication(&padded(13)), Ok(tunnel), "16 elements");
+        assert_eq!(error_indication(&padded(14)), Err(GtpuError::Ie), "17 elements");
     }
 }

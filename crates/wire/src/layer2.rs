@@ -3,7 +3,7 @@
 use types::{LinkType, Malformed};
 
 use crate::cooked::{Cooked, Loopback};
-use crate::ethernet::{Ethernet, EthernetHeader, ether_type, parse_llc};
+use crate::ethernet::{Ethernet, EthernetHeader, LENGTH_MAX, ether_type, parse_llc};
 use crate::mpls::{Mpls, MplsPayload};
 use crate::vlan::Vlan;
 
@@ -127,7 +127,14 @@ impl Layer2 {
                 At::Type(kind, bytes) if Vlan::announced_by(kind) => {
                     self.tags = one_more(self.tags, Vlan::MAX)?;
                     let vlan = Vlan::parse(bytes)?;
-                    At::Type(vlan.ether_type(), vlan.payload())
+                    // A length instead of a type, as in the header itself: IEEE 802.3 3.2.6.
+                    match vlan.ether_type() {
+                        length @ 0..=LENGTH_MAX => match parse_llc(vlan.payload(), usize::from(length))? {
+                            (Some(kind), payload) => At::Type(kind, payload),
+                            (None, _) => return Ok(None),
+                        },
+                        kind => At::Type(kind, vlan.payload()),
+                    }
                 }
                 At::Type(..) => return Ok(None),
                 At::Mpls(bytes) => {

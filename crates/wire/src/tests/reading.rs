@@ -25,6 +25,22 @@ fn layers_of_a_user_packet() {
     assert!(tpdu::<false>(&frame).is_some());
 }
 
+/// HOSTILE 62 and 7: a length instead of a type means LLC behind a tag, too.
+#[test]
+fn llc_behind_a_tag_is_llc() {
+    let snap = cat(&[&[0xaa, 0xaa, 3, 0, 0, 0, 8, 0], &plain()]);
+    let untagged = eth(snap.len() as u16, &snap);
+    let tagged = cat(&[&untagged[..12], &[0x81, 0, 0, 7], &untagged[12..]]);
+    for frame in [&untagged, &tagged] {
+        let found = look(LinkType::Ethernet, frame);
+        assert_eq!((found.class, found.key, found.malformed), (TrafficClass::GtpU, inner(), None));
+    }
+    for cut in 18..26 {
+        let found = look(LinkType::Ethernet, &tagged[..cut]);
+        assert_eq!(found.malformed, Some(Malformed::LinkTruncated), "{cut}");
+    }
+}
+
 #[test]
 fn every_link_type() {
     let ip = plain();
