@@ -51,7 +51,7 @@ fn link_header(packet: &[u8], link: LinkType) -> Option<(usize, [u8; 6], u16)> {
         LinkType::RawIpv6 => (0, [0; 6], 0x86dd),
         LinkType::Null | LinkType::Loop => match packet.split_first_chunk::<4>() {
             None => UNREADABLE,
-            Some((family, rest)) => (4, [0; 6], by_family(*family, link, rest)),
+            Some((family, _)) => (4, [0; 6], by_family(*family, link)),
         },
         // Packet type, ARPHRD type, address length, address (8 bytes), protocol.
         LinkType::LinuxSll => match packet.first_chunk::<16>() {
@@ -85,6 +85,8 @@ fn address(mut bytes: [u8; 6], len: usize) -> [u8; 6] {
 fn ether_type(protocol: u16, body_bytes: usize) -> u16 {
     match protocol {
         1 | 4 => u16::try_from(body_bytes).unwrap_or(u16::MAX).min(1500),
+        // Other numbers of Linux's own would be lengths there. IEEE 802: reserved, read by nobody.
+        0..=0x05ff => u16::MAX,
         other => other,
     }
 }
@@ -98,7 +100,7 @@ fn by_version(packet: &[u8]) -> u16 {
 }
 
 /// AF_INET is 2 everywhere; AF_INET6 is 10, 24, 28 or 30.
-fn by_family(family: [u8; 4], link: LinkType, rest: &[u8]) -> u16 {
+fn by_family(family: [u8; 4], link: LinkType) -> u16 {
     let mut family =
         if link == LinkType::Loop { u32::from_be_bytes(family) } else { u32::from_le_bytes(family) };
     // The other byte order: no family needs its upper half.
@@ -108,7 +110,8 @@ fn by_family(family: [u8; 4], link: LinkType, rest: &[u8]) -> u16 {
     match family {
         2 => 0x0800,
         10 | 24 | 28 | 30 => 0x86dd,
-        _ => by_version(rest),
+        // As it is read in its own link type: nothing that is known.
+        _ => 0,
     }
 }
 
@@ -146,8 +149,8 @@ mod tests {
         assert_eq!(converted(&[0, 0, 0, 2, 0x45], LinkType::Loop).0, v4);
         assert_eq!(converted(&[30, 0, 0, 0, 0x60], LinkType::Null).0, v6);
         assert_eq!(converted(&[0, 0, 0, 24, 0x60], LinkType::Loop).0, v6);
-        // An unknown family: the version of what follows.
-        assert_eq!(converted(&[99, 0, 0, 0, 0x60], LinkType::Null).0, v6);
+        // An unknown family is no IP, as it is without conversion.
+        assert_eq!(converted(&[99, 0, 0, 0, 0x60], LinkType::Null).0, [&ZERO[..], &[0, 0, 0x60]].concat());
     }
 
     #[test]
