@@ -1,6 +1,7 @@
 //! Taking typed values out of a parsed TOML table, each with its place in the file.
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::time::Duration;
@@ -378,9 +379,10 @@ impl<'r, 't> Fields<'r, 't> {
     }
 
     /// Reports elements that are in a list twice.
-    pub(super) fn no_twins<T: PartialEq + std::fmt::Display>(&self, key: &str, list: &[At<T>]) {
-        for (index, element) in list.iter().enumerate() {
-            if list.iter().take(index).any(|earlier| earlier.value == element.value) {
+    pub(super) fn no_twins<T: Ord + std::fmt::Display>(&self, key: &str, list: &[At<T>]) {
+        let mut seen = BTreeSet::new();
+        for element in list {
+            if !seen.insert(&element.value) {
                 let what = format!("`{key}` has `{}` twice", element.value);
                 self.reader.report(self.reader.problem(&element.span, what).label("the second"));
             }
