@@ -37,6 +37,12 @@ impl Failure {
         Self { status: WRONG_INPUT, message: error.render(Look::of_stderr()), rendered: true }
     }
 
+    /// The same, with what it is about in front.
+    pub(crate) fn about(mut self, what: impl Display) -> Self {
+        self.message = format!("{what}: {}", self.message);
+        self
+    }
+
     pub(crate) const fn status(&self) -> u8 {
         self.status
     }

@@ -1,9 +1,9 @@
-//! SIGINT and SIGTERM.
+//! SIGINT, SIGTERM and SIGXFSZ.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
 
 use crate::failure::{Failure, WORK_FAILED};
 
@@ -16,5 +16,8 @@ pub(crate) fn stop_flag() -> Result<Arc<AtomicBool>, Failure> {
             .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)))
             .map_err(|error| Failure::work(format_args!("cannot handle signals: {error}")))?;
     }
+    // With a handler, a file that grows beyond `ulimit -f` is an error like a full disk and no death.
+    signal_hook::flag::register(SIGXFSZ, Arc::default())
+        .map_err(|error| Failure::work(format_args!("cannot handle signals: {error}")))?;
     Ok(stop)
 }

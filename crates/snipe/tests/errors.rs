@@ -318,3 +318,58 @@ fn without_dpdk_run_says_how_to_get_it() {
     );
     here.run("run --config snipe.toml").fails(1, &["without DPDK", "libdpdk-dev", "--features dpdk"]);
 }
+
+/// Two runs are never mixed: what the earlier one left is gone before the later one writes.
+#[test]
+fn force_removes_what_an_earlier_run_left() {
+    let here = Here::new();
+    here.run("replay good.pcap --probes 4 --out out").ok();
+    here.file("out/notes.txt", "somebody's own");
+    here.run("replay good.pcap --probes 2 --out out --force").ok();
+    let mut names: Vec<_> =
+        fs::read_dir(here.path("out")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    let left = ["alerts.jsonl", "notes.txt", "probe-1.pcap", "probe-2.pcap", "sessions.jsonl", "stats.json"];
+    assert_eq!(names, left);
+}
+
+/// Somebody who stops a slow replay gets whole files and the accounts of what was done.
+#[test]
+fn a_signal_ends_a_replay_with_its_accounts() {
+    let here = Here::new();
+    let hour = 3_600_000_000_000;
+    let frame = |n: u64| Record { time_ns: n * hour, wire_bytes: 60, bytes: vec![1; 60] };
+    write_pcap(&here.path("slow.pcap"), 1, true, &(0..3).map(frame).collect::<Vec<_>>());
+    for (signal, workers) in [("-INT", "1"), ("-TERM", "2")] {
+        let child = command()
+            .current_dir(here.0.path())
+            .args("replay slow.pcap --speed real --force --json --out out --workers".split(' '))
+            .arg(workers)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        let pid = child.id().to_string();
+        assert!(std::process::Command::new("kill").args([signal, &pid]).status().unwrap().success());
+        let ran = Ran::from(child.wait_with_output().unwrap());
+        ran.fails(1, &["interrupted"]);
+        let stats: Value = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!((number(&stats, &["rx", "packets"]), number(&stats, &["delivered"])), (1, 1));
+        assert_eq!(read_capture(&here.path("out/probe-1.pcap")).records.len(), 1);
+    }
+}
+
+/// Files that are read or another probe's are found under any name.
+#[test]
+fn a_file_has_one_use() {
+    let here = Here::new();
+    fs::create_dir(here.path("out")).unwrap();
+    here.file("out/probe-2.pcap", "");
+    std::os::unix::fs::symlink("probe-2.pcap", here.path("out/probe-1.pcap")).unwrap();
+    here.run("replay good.pcap --probes 2 --force --out out").fails(2, &["probe-2.pcap", "another probe's"]);
+    std::os::unix::fs::symlink("../good.pcap", here.path("out/stats.json")).unwrap();
+    let before = fs::read(here.path("good.pcap")).unwrap();
+    here.run("replay good.pcap --probes 1 --force --out out").fails(2, &["stats.json"]);
+    assert_eq!(fs::read(here.path("good.pcap")).unwrap(), before);
+}

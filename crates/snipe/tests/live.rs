@@ -419,3 +419,59 @@ fn a_disk_that_becomes_full_takes_nothing_from_the_other_probes() {
         std::fs::remove_file(small).unwrap();
     }
 }
+
+/// HOSTILE 93: what is read is not written, under whatever name.
+#[test]
+fn a_run_never_writes_what_it_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("in.pcap");
+    generate(&capture, 100);
+    let before = std::fs::read(&capture).unwrap();
+    let other = folder.path().join("other.pcap");
+    std::fs::hard_link(&capture, &other).unwrap();
+    let to = format!("file:{}", other.display());
+    let config = Config::new("").tap(&pcap(&capture)).probe("a", &to).lcores(&[0], &[0]);
+    config.run().fails(2, &["probe a", "other.pcap", "is read"]);
+    assert_eq!(std::fs::read(&capture).unwrap(), before);
+}
+
+/// Later fragments may come by another link than the first: the taps of one core share what they know.
+#[test]
+fn fragments_over_two_taps_are_brought_together() {
+    let folder = tempfile::tempdir().unwrap();
+    let (a, b) = (folder.path().join("a.pcap"), folder.path().join("b.pcap"));
+    let ipv4 = |flags_offset: [u8; 2], payload: &[u8]| {
+        let mut frame =
+            vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0, 0x45, 0, 0, 20 + payload.len() as u8, 0, 7];
+        frame.extend(flags_offset);
+        frame.extend([64, 17, 0, 0, 192, 0, 2, 1, 192, 0, 2, 2]);
+        frame.extend(payload);
+        frame
+    };
+    let first =
+        ipv4([0x20, 0], &[8, 0x4b, 8, 0x4b, 0, 40, 0, 0, 0x32, 1, 0, 4, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+    let later = ipv4([0, 3], &[9; 16]);
+    let record = |time_ns, bytes: Vec<u8>| Record { time_ns, wire_bytes: bytes.len() as u32, bytes };
+    common::write_pcap(&a, 1, false, &[record(1_000_000, first)]);
+    common::write_pcap(&b, 1, false, &[record(1_500_000, later)]);
+    let taps = format!(
+        "[[port]]\nname = \"b\"\ndevice = \"net_pcap1,rx_pcap={}\"\nclock = \"packet\"\n",
+        b.display()
+    );
+    let mut config = Config::new("stop_when_idle = true").tap(&pcap(&a));
+    config.text.push_str(&taps);
+    let stats = config.files(2).lcores(&[0], &[0]).stats();
+    assert_eq!(number(&stats, &["rx", "by_class", "gtp_c"]), 2, "{stats}");
+}
+
+/// What libpcap leaves out is not lost without a word.
+#[test]
+fn captures_that_net_pcap_cannot_read_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = folder.path().join("long.pcap");
+    let bytes = vec![1; 70_000];
+    common::write_pcap(&long, 1, false, &[Record { time_ns: 0, wire_bytes: 70_000, bytes }]);
+    let config =
+        |capture: &Path| Config::new("stop_when_idle = true").tap(&pcap(capture)).files(1).lcores(&[0], &[0]);
+    config(&long).run().fails(2, &["long.pcap", "70000 bytes", "snipe replay"]);
+}

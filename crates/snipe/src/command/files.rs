@@ -1,5 +1,7 @@
 //! Capture files as probes.
 
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,6 +10,8 @@ use batch::{Counter, Frame, Meta, Sink};
 use pipeline::Accounts;
 use replay::{CaptureWriter, WriteError};
 use types::{DropReason, LinkType, ProbeId, TrafficClass};
+
+use crate::failure::{self, Failure};
 
 /// A capture file that a probe's packets are written to. Once it cannot be written, its packets are
 /// lost and counted, and the others go on.
@@ -41,9 +45,53 @@ struct Tally {
     owned: u64,
 }
 
+/// Device and number of a file: the same for all its names.
+type FileId = (u64, u64);
+
+fn file_id(path: &Path) -> Option<FileId> {
+    let found = fs::metadata(path).ok()?;
+    // A device such as /dev/full may be named as often as one likes.
+    found.is_file().then(|| (found.dev(), found.ino()))
+}
+
+/// Files that are in use and must not be written, under whatever name.
+#[derive(Debug, Default)]
+pub(crate) struct InUse(Vec<FileId>);
+
+impl InUse {
+    /// A file is read, or written by somebody else.
+    pub(crate) fn add(&mut self, path: &Path) {
+        self.0.extend(file_id(path));
+    }
+
+    /// Whether this is such a file.
+    pub(crate) fn has(&self, path: &Path) -> bool {
+        file_id(path).is_some_and(|id| self.0.contains(&id))
+    }
+
+    /// Creates the file of a probe, which is in use from then on.
+    pub(crate) fn create(
+        &mut self,
+        probe: ProbeId,
+        path: &Path,
+        link: LinkType,
+    ) -> Result<FileProbe, Failure> {
+        if self.has(path) {
+            return Err(Failure::input(format_args!(
+                "{}: is read, or another probe's file; choose another name",
+                path.display()
+            )));
+        }
+        let file =
+            FileProbe::create(probe, path, link).map_err(|error| Failure::work(failure::chain(&error)))?;
+        self.add(path);
+        Ok(file)
+    }
+}
+
 impl FileProbe {
     /// Creates the file, or empties it.
-    pub(crate) fn create(probe: ProbeId, path: &Path, link: LinkType) -> Result<Self, WriteError> {
+    fn create(probe: ProbeId, path: &Path, link: LinkType) -> Result<Self, WriteError> {
         let writer = CaptureWriter::create(path, link)?;
         Ok(Self { probe, writer, pending: Tally::default(), lost: Arc::default() })
     }

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::fs;
 use std::io::IsTerminal as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -17,7 +16,7 @@ use replay::{CaptureRx, Finite as _, HeapFrame, HeapPool, Merge, Progress};
 use types::{LinkType, PortId, ProbeId};
 
 use crate::cli::{Control, Encapsulation, Replay, Speed};
-use crate::command::files::FileProbe;
+use crate::command::files::{FileProbe, InUse};
 use crate::command::paced::Paced;
 use crate::command::plan;
 use crate::failure::{self, Failure};
@@ -45,7 +44,7 @@ pub(crate) fn replay(args: &Replay) -> Result<(), Failure> {
     let merge = merge.map_err(|error| Failure::input(failure::chain(&error)))?;
     plan.link = merge.link_type();
 
-    let out = OutDir::prepare(&args.out, args.force, &args.captures)?;
+    let mut out = OutDir::prepare(&args.out, args.force, &args.captures)?;
     let files = out.probe_files(&config, plan.link)?;
     let factor = match args.speed {
         Speed::Max => None,
@@ -229,10 +228,11 @@ fn conclude(args: &Replay, config: &Config, out: &OutDir, mut dataplane: Datapla
     accounts.in_flight = dataplane.board.in_rings();
     let names = config.probes.iter().map(|probe| probe.name.as_str());
     let stats: Stats = output::stats(&accounts, 0, names);
-    out.write("stats.json", &output::to_json(&stats)?)?;
-    // No session is tracked and no rule applied yet: there is nothing to say in these.
-    out.write("sessions.jsonl", "")?;
-    out.write("alerts.jsonl", "")?;
+    // No session is tracked and no rule applied yet: there is nothing to say in the others.
+    let [sessions, alerts, accounting] = BESIDE_PACKETS;
+    out.write(sessions, "")?;
+    out.write(alerts, "")?;
+    out.write(accounting, &output::to_json(&stats)?)?;
     output::report(&stats, args.json)?;
     read_failed.map_or(Ok(()), Err)
 }
@@ -241,18 +241,13 @@ fn failure_of(error: &replay::WriteError) -> Failure {
     Failure::work(format_args!("{}\nthe output is not complete", failure::chain(error)))
 }
 
+/// What is written beside the packets; the accounting last.
+const BESIDE_PACKETS: [&str; 3] = ["sessions.jsonl", "alerts.jsonl", "stats.json"];
+
 /// The directory that everything is written to.
 struct OutDir {
     path: PathBuf,
-    inputs: Vec<FileId>,
-}
-
-/// Device and number of a file: the same for all its names.
-type FileId = (u64, u64);
-
-fn file_id(path: &Path) -> Option<FileId> {
-    let found = fs::metadata(path).ok()?;
-    Some((found.dev(), found.ino()))
+    in_use: InUse,
 }
 
 impl OutDir {
@@ -272,8 +267,9 @@ impl OutDir {
             Err(_) => fs::create_dir_all(path)
                 .map_err(|error| wrong(&format_args!("cannot create the directory: {error}")))?,
         }
-        let inputs = inputs.iter().filter_map(|input| file_id(input)).collect();
-        let out = Self { path: path.to_owned(), inputs };
+        let mut in_use = InUse::default();
+        inputs.iter().for_each(|input| in_use.add(input));
+        let out = Self { path: path.to_owned(), in_use };
         out.clear()?;
         Ok(out)
     }
@@ -288,7 +284,7 @@ impl OutDir {
         // The accounting goes last: if this stops half way, the next run finds the rest.
         let probes = earlier.probes.keys().filter(|name| !name.contains(['/', '\\']));
         let names = probes.map(|name| format!("{name}.pcap"));
-        for name in names.chain(["sessions.jsonl", "alerts.jsonl", "stats.json"].map(str::to_owned)) {
+        for name in names.chain(BESIDE_PACKETS.map(str::to_owned)) {
             let path = self.file(&name)?;
             match fs::remove_file(&path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -303,7 +299,7 @@ impl OutDir {
     /// A name in it, which must not be one of the inputs.
     fn file(&self, name: &str) -> Result<PathBuf, Failure> {
         let path = self.path.join(name);
-        if file_id(&path).is_some_and(|id| self.inputs.contains(&id)) {
+        if self.in_use.has(&path) {
             return Err(Failure::input(format_args!(
                 "{}: is one of the captures that are read; give another --out",
                 path.display()
@@ -312,19 +308,19 @@ impl OutDir {
         Ok(path)
     }
 
-    fn probe_files(&self, config: &Config, link: LinkType) -> Result<Vec<Option<FileProbe>>, Failure> {
+    fn probe_files(&mut self, config: &Config, link: LinkType) -> Result<Vec<Option<FileProbe>>, Failure> {
         // All names are looked at before the first file is emptied.
+        for name in BESIDE_PACKETS {
+            self.file(name)?;
+        }
         let paths: Vec<PathBuf> = config
             .probes
             .iter()
             .map(|probe| self.file(&format!("{}.pcap", probe.name)))
             .collect::<Result<_, _>>()?;
-        let create = |(probe, path): (u8, &PathBuf)| {
-            FileProbe::create(ProbeId(probe), path, link)
-                .map(Some)
-                .map_err(|error| Failure::work(failure::chain(&error)))
-        };
-        (0..=u8::MAX).zip(&paths).map(create).collect()
+        let mut create =
+            |(probe, path): (u8, &PathBuf)| self.in_use.create(ProbeId(probe), path, link).map(Some);
+        (0..=u8::MAX).zip(&paths).map(&mut create).collect()
     }
 
     fn write(&self, name: &str, text: &str) -> Result<(), Failure> {

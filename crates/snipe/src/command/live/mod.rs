@@ -16,7 +16,7 @@ use dpdk::{Eal, EalError, LcoreError, Pool, PoolConfig};
 use pipeline::{Overflow, Wiring, wire_up};
 use types::{LinkType, ProbeId};
 
-use crate::command::files::{FileProbe, Lost};
+use crate::command::files::{FileProbe, InUse, Lost};
 use crate::command::plan;
 use crate::failure::{self, Failure};
 use crate::{output, signals};
@@ -33,12 +33,12 @@ pub(crate) fn run(config: &Config, json: bool) -> Result<(), Failure> {
     log_to_stderr();
     // Before DPDK starts threads, so that all of them have the handlers.
     let stop = signals::stop_flag()?;
-    ports::check_captures(config)?;
+    let packets = ports::check(config)?;
     let cores = Cores::place(lcores);
     let eal = start_eal(config, lcores, &cores)?;
     let devices = Devices::probe(&eal, config)?;
     let pool = make_pool(&eal, config, lcores, &devices)?;
-    let mut ports = devices.start(config, lcores, &pool)?;
+    let mut ports = devices.start(config, lcores, &pool, &packets)?;
     let (files, losses) = open_files(config)?;
 
     let mut plan = plan::plan(config);
@@ -51,8 +51,7 @@ pub(crate) fn run(config: &Config, json: bool) -> Result<(), Failure> {
     let mut dataplane: Dataplane = wire_up(&plan, sources, targets, files, || pool.clone());
 
     tracing::info!(
-        "{} on CPU {}, rx on {:?}, workers on {:?}; {}",
-        "control",
+        "control on CPU {}, rx on {:?}, workers on {:?}; {}",
         lcores.control,
         lcores.rx,
         lcores.workers,
@@ -62,6 +61,11 @@ pub(crate) fn run(config: &Config, json: bool) -> Result<(), Failure> {
             "drops and counts where a probe is too slow"
         },
     );
+    if config.stop_when_idle && !ports.any_file() {
+        tracing::warn!(
+            "stop_when_idle is for ports that read files, and there is none: this ends by a signal"
+        );
+    }
     let files = run_cores(&eal, &cores, &mut dataplane, &ports, &stop, config)?;
 
     let mut accounts = dataplane.board.accounts();
@@ -71,8 +75,12 @@ pub(crate) fn run(config: &Config, json: bool) -> Result<(), Failure> {
         lost.correct(*probe, &mut accounts);
     }
     let names = config.probes.iter().map(|probe| probe.name.as_str());
-    let stats = output::stats(&accounts, ports.missed(), names);
+    let interrupted = stop.load(Ordering::Relaxed);
+    let stats = output::stats(&accounts, ports.missed(interrupted), names);
     output::report(&stats, json)?;
+    if !interrupted {
+        ports.check_complete(config)?;
+    }
     let broken =
         config.probes.iter().zip(&files).find_map(|(probe, file)| Some((probe, file.as_ref()?.error()?)));
     broken.map_or(Ok(()), |(probe, error)| {
@@ -162,6 +170,8 @@ type Losses = Vec<(ProbeId, Arc<Lost>)>;
 fn open_files(config: &Config) -> Result<(Vec<Option<FileProbe>>, Losses), Failure> {
     let mut files = Vec::new();
     let mut losses = Vec::new();
+    let mut in_use = InUse::default();
+    ports::files(config).for_each(|path| in_use.add(path));
     for (id, probe) in (0..=u8::MAX).map(ProbeId).zip(&config.probes) {
         let To::File(path) = &probe.to else {
             files.push(None);
@@ -172,8 +182,9 @@ fn open_files(config: &Config) -> Result<(Vec<Option<FileProbe>>, Losses), Failu
             fs::create_dir_all(parent)
                 .map_err(|error| fail(format!("cannot create {}: {error}", parent.display())))?;
         }
-        let file =
-            FileProbe::create(id, path, LinkType::Ethernet).map_err(|error| fail(failure::chain(&error)))?;
+        let file = in_use
+            .create(id, path, LinkType::Ethernet)
+            .map_err(|failure| failure.about(format_args!("probe {}", probe.name)))?;
         losses.push((id, file.lost()));
         files.push(Some(file));
     }
@@ -236,7 +247,7 @@ fn watch(
     let mut since = Instant::now();
     while !stop.load(Ordering::Relaxed) && !core_ended() {
         thread::sleep(TICK);
-        if !config.stop_when_idle {
+        if !config.stop_when_idle || !ports.any_file() {
             continue;
         }
         let read = ports.read_from_files();

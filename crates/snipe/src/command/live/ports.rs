@@ -1,11 +1,16 @@
 //! The DPDK ports that a configuration names.
 
+use std::fs;
+use std::path::Path;
+
+use batch::Frame as _;
 use control::{Config, Lcores, Role, Target as To};
 use dpdk::{Clock, Eal, Pool, Port, PortConfig, PortError, RxQueue, TxQueue};
 use pipeline::{Source, Target};
-use types::{PortId, ProbeId};
+use types::{LinkType, PortId, ProbeId};
 
 use super::DESCRIPTORS;
+use crate::command::files::InUse;
 use crate::command::plan;
 use crate::failure::{self, Failure};
 
@@ -15,16 +20,96 @@ pub(super) fn is_pci(device: &str) -> bool {
     name.contains(':') && name.chars().all(|c| c.is_ascii_hexdigit() || c == ':' || c == '.')
 }
 
-/// `net_pcap` reads any capture as if it were Ethernet: others are refused here.
-pub(super) fn check_captures(config: &Config) -> Result<(), Failure> {
-    for (_, port) in config.taps() {
-        for file in port.device.split(',').filter_map(|arg| arg.strip_prefix("rx_pcap=")) {
-            replay::check_ethernet(file).map_err(|error| {
-                Failure::input(format_args!("port {}: {}", port.name, failure::chain(&error)))
-            })?;
+/// The values of one devarg.
+fn arguments<'a>(device: &'a str, name: &'a str) -> impl Iterator<Item = &'a str> {
+    device.split(',').filter_map(move |arg| arg.strip_prefix(name)?.strip_prefix('='))
+}
+
+/// The files that ports read and write themselves.
+pub(super) fn files(config: &Config) -> impl Iterator<Item = &Path> {
+    let named = |port| ["rx_pcap", "tx_pcap"].into_iter().flat_map(move |name| arguments(port, name));
+    config.ports.iter().flat_map(move |port| named(port.device.as_str())).map(Path::new)
+}
+
+/// The longest frame that `net_pcap` of 22.11 hands on whole.
+const PCAP_FRAME_MAX: usize = 65_535;
+
+/// Looks at what ports need before DPDK does, whose words say little. Returns how many packets each
+/// port has to give, where that is known: `net_pcap` reads any capture as if it were Ethernet, stops at
+/// what it cannot read, and never says so.
+pub(super) fn check(config: &Config) -> Result<Vec<Option<u64>>, Failure> {
+    let mut packets = Vec::new();
+    let (mut read, mut written) = (InUse::default(), InUse::default());
+    for port in &config.ports {
+        let wrong = |what: String| Failure::input(format_args!("port {}: {what}", port.name));
+        for name in ["iface", "rx_iface", "rx_iface_in", "tx_iface"] {
+            for interface in arguments(&port.device, name) {
+                if !Path::new("/sys/class/net").join(interface).exists() {
+                    return Err(wrong(format!(
+                        "there is no interface {interface}; `ip link` shows those there are"
+                    )));
+                }
+            }
+        }
+        let is_client = arguments(&port.device, "role").any(|role| role == "client");
+        let is_file = arguments(&port.device, "socket-abstract").any(|value| value == "no");
+        for socket in arguments(&port.device, "socket").filter(|_| is_client && is_file) {
+            if !Path::new(socket).exists() {
+                return Err(wrong(format!("there is no socket {socket}; start its server first")));
+            }
+        }
+        let mut count = Some(0);
+        for file in arguments(&port.device, "rx_pcap") {
+            let found = capture_packets(file).map_err(|what| wrong(what))?;
+            count = count.zip(found).map(|(count, found)| count + found);
+            read.add(Path::new(file));
+        }
+        let endless = arguments(&port.device, "infinite_rx").any(|value| value != "0");
+        packets.push(count.filter(|_| !endless));
+        arguments(&port.device, "tx_pcap").for_each(|file| written.add(Path::new(file)));
+        for file in arguments(&port.device, "tx_pcap").filter(|file| read.has(Path::new(file))) {
+            return Err(wrong(format!("{file} is also read; choose another name")));
         }
     }
-    Ok(())
+    for port in &config.ports {
+        for file in arguments(&port.device, "rx_pcap").filter(|file| written.has(Path::new(file))) {
+            return Err(Failure::input(format_args!("port {}: {file} is also written", port.name)));
+        }
+    }
+    Ok(packets)
+}
+
+/// Reads a capture through to its end. `None` for what cannot be read twice.
+fn capture_packets(file: &str) -> Result<Option<u64>, String> {
+    if fs::metadata(file).is_ok_and(|found| !found.is_file()) {
+        return Ok(None);
+    }
+    replay::check_ethernet(file).map_err(|error| failure::chain(&error))?;
+    let mut reader = replay::CaptureReader::open(file).map_err(|error| failure::chain(&error))?;
+    let mut count = 0;
+    loop {
+        match reader.next_packet().map_err(|error| failure::chain(&error))? {
+            None => break,
+            Some(packet) if packet.link != LinkType::Ethernet => {
+                return Err(format!(
+                    "{file}: packet {} is not Ethernet, which is all that net_pcap knows; \
+                     `snipe replay` reads it",
+                    count + 1
+                ));
+            }
+            Some(packet) if packet.frame.len() > PCAP_FRAME_MAX => {
+                return Err(format!(
+                    "{file}: packet {} has {} bytes, and net_pcap hands on {PCAP_FRAME_MAX} at most; \
+                     `snipe replay` reads it",
+                    count + 1,
+                    packet.frame.len()
+                ));
+            }
+            Some(_) => count += 1,
+        }
+    }
+    reader.warnings().iter().for_each(failure::warn);
+    Ok(Some(count))
 }
 
 /// Devices that were found and are not started yet.
@@ -49,6 +134,8 @@ struct Tap {
     id: PortId,
     port: Port,
     file_like: bool,
+    /// Packets that its files hold, where that is known.
+    packets: Option<u64>,
     queues: Vec<RxQueue>,
 }
 
@@ -83,7 +170,14 @@ impl Devices {
         self.ports.first()?.abilities().ok()?.socket
     }
 
-    pub(super) fn start(self, config: &Config, lcores: &Lcores, pool: &Pool) -> Result<Ports, Failure> {
+    /// Starts all of them. `packets` is what [`check`] has found.
+    pub(super) fn start(
+        self,
+        config: &Config,
+        lcores: &Lcores,
+        pool: &Pool,
+        packets: &[Option<u64>],
+    ) -> Result<Ports, Failure> {
         let mut taps = Vec::new();
         let mut probes = Vec::new();
         for ((id, spec), port) in (0..=u16::MAX).map(PortId).zip(&config.ports).zip(self.ports) {
@@ -110,7 +204,8 @@ impl Devices {
                         }
                     };
                     announce("tap", &spec.name, &format!("packets are spread {spread}"), &port);
-                    taps.push(Tap { id, port, file_like: abilities.file_like, queues });
+                    let packets = packets.get(usize::from(id.0)).copied().flatten();
+                    taps.push(Tap { id, port, file_like: abilities.file_like, packets, queues });
                 }
                 Role::Egress => {
                     let queues = start_egress(&port, lcores, pool).map_err(|error| failed(&error))?;
@@ -171,6 +266,30 @@ impl Ports {
         self.taps.iter().all(|tap| tap.file_like)
     }
 
+    /// Whether any tap reads a file.
+    pub(super) fn any_file(&self) -> bool {
+        self.taps.iter().any(|tap| tap.file_like)
+    }
+
+    /// Says where a port has given fewer packets than its files hold: libpcap stops at what it cannot
+    /// read, and skips packets that do not fit its first interface.
+    pub(super) fn check_complete(&self, config: &Config) -> Result<(), Failure> {
+        for tap in &self.taps {
+            let Some((held, read)) = tap.packets.zip(tap.port.stats().ok().map(|stats| stats.rx_packets))
+            else {
+                continue;
+            };
+            if tap.file_like && read != held {
+                let name = config.port(tap.id).map_or("", |port| port.name.as_str());
+                return Err(Failure::work(format_args!(
+                    "port {name}: its captures hold {held} packets, and net_pcap has read {read}; \
+                     `editcap -F pcap` makes a file that it can read, `snipe replay` reads this one"
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// What each receiving core polls: of every tap, the queues whose number fits.
     pub(super) fn sources(&mut self, config: &Config, receivers: usize) -> Vec<Vec<Source<RxQueue>>> {
         let mut sources: Vec<Vec<_>> = (0..receivers).map(|_| Vec::new()).collect();
@@ -205,8 +324,17 @@ impl Ports {
         taps.filter_map(|tap| tap.port.stats().ok()).map(|stats| stats.rx_packets).sum()
     }
 
-    /// Packets that NICs or the kernel lost before us.
-    pub(super) fn missed(&self) -> u64 {
-        self.taps.iter().filter_map(|tap| tap.port.stats().ok()).map(|stats| stats.lost()).sum()
+    /// Packets that NICs or the kernel lost before us. Of a file: what was not read of it, unless that
+    /// is because somebody has `interrupted` the reading.
+    pub(super) fn missed(&self, interrupted: bool) -> u64 {
+        let missed = |tap: &Tap| {
+            let stats = tap.port.stats().ok()?;
+            Some(match tap.packets.filter(|_| tap.file_like) {
+                None => stats.lost(),
+                Some(_) if interrupted => 0,
+                Some(held) => held.saturating_sub(stats.rx_packets),
+            })
+        };
+        self.taps.iter().filter_map(missed).sum()
     }
 }
