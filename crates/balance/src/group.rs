@@ -54,6 +54,25 @@ pub struct Group {
     all: ProbeSet,
 }
 
+/// A probe that takes part in a choice.
+#[derive(Clone, Copy)]
+struct Candidate<'a> {
+    member: &'a Member,
+    draw: u64,
+    log: u64,
+}
+
+impl Candidate<'_> {
+    /// Whether it comes before `other`. Equal draws (2⁻⁶⁴) go by the words of the names.
+    #[inline(always)]
+    fn beats(self, other: Self) -> bool {
+        // A logarithm is below 2^39 and a weight at most 2^20: the products fit.
+        let ours = self.log * u64::from(other.member.weight);
+        let theirs = other.log * u64::from(self.member.weight);
+        (theirs, self.draw, self.member.words) > (ours, other.draw, other.member.words)
+    }
+}
+
 impl Group {
     /// A group of these probes.
     #[must_use]
@@ -74,33 +93,22 @@ impl Group {
     /// only what it had. `None` in an empty group.
     #[must_use]
     pub fn choose(&self, pin: u64) -> Option<Choice> {
-        let mut best: Option<(&Member, u64)> = None;
-        let mut next: Option<(&Member, u64)> = None;
+        let mut best: Option<Candidate<'_>> = None;
+        let mut next: Option<Candidate<'_>> = None;
         for member in &self.members {
             let draw = hash::draw(pin, member.words);
-            if best.is_none_or(|best| self.beats((member, draw), best)) {
+            // With equal weights the larger draw has the smaller logarithm.
+            let log = if self.weighted { log::minus_log2(draw) } else { 0 };
+            let candidate = Candidate { member, draw, log };
+            if best.is_none_or(|best| candidate.beats(best)) {
                 next = best;
-                best = Some((member, draw));
-            } else if next.is_none_or(|next| self.beats((member, draw), next)) {
-                next = Some((member, draw));
+                best = Some(candidate);
+            } else if next.is_none_or(|next| candidate.beats(next)) {
+                next = Some(candidate);
             }
         }
-        let (first, _) = best?;
-        Some(Choice { first: first.probe, second: next.map_or(first.probe, |(member, _)| member.probe) })
-    }
-
-    /// Whether `a` comes before `b`. Equal draws (2⁻⁶⁴) go by the words of the names.
-    #[inline(always)]
-    fn beats(&self, a: (&Member, u64), b: (&Member, u64)) -> bool {
-        if self.weighted {
-            // −log2 < 2^39 and weight ≤ 2^20: the products fit.
-            let left = log::minus_log2(a.1) * u64::from(b.0.weight);
-            let right = log::minus_log2(b.1) * u64::from(a.0.weight);
-            if left != right {
-                return left < right;
-            }
-        }
-        (a.1, a.0.words) > (b.1, b.0.words)
+        let first = best?.member.probe;
+        Some(Choice { first, second: next.map_or(first, |next| next.member.probe) })
     }
 
     /// Where a packet with this pin and this flow goes.

@@ -85,7 +85,10 @@ impl Classify {
             if let Some(tpdu) = if ethernet && whole { wire::tpdu::<FLOWS>(head) } else { None } {
                 let pin = self.cluster.pin_pair(tpdu.pair);
                 batch.pin.set(slot, pin);
-                batch.flow.set(slot, if FLOWS { self.cluster.flow(pin, tpdu.ports) } else { 0 });
+                // Where no flow is wanted, the column has never been anything but 0.
+                if FLOWS {
+                    batch.flow.set(slot, self.cluster.flow(pin, tpdu.ports));
+                }
                 batch.class.set(slot, TrafficClass::GtpU);
                 user_packets += 1;
                 continue;

@@ -1,4 +1,9 @@
 //! The command line.
+#![allow(
+    rustdoc::broken_intra_doc_links,
+    rustdoc::invalid_html_tags,
+    reason = "these comments are help texts, and name tables of a file and parts of a path"
+)]
 
 use std::path::PathBuf;
 

@@ -39,7 +39,7 @@ const PCAP_FRAME_MAX: usize = 65_535;
 /// what it cannot read, and never says so.
 pub(super) fn check(config: &Config) -> Result<Vec<Option<u64>>, Failure> {
     let mut packets = Vec::new();
-    let (mut read, mut written) = (InUse::default(), InUse::default());
+    let mut read = InUse::default();
     for port in &config.ports {
         let wrong = |what: String| Failure::input(format_args!("port {}: {what}", port.name));
         for name in ["iface", "rx_iface", "rx_iface_in", "tx_iface"] {
@@ -60,20 +60,19 @@ pub(super) fn check(config: &Config) -> Result<Vec<Option<u64>>, Failure> {
         }
         let mut count = Some(0);
         for file in arguments(&port.device, "rx_pcap") {
-            let found = capture_packets(file).map_err(|what| wrong(what))?;
+            let found = capture_packets(file).map_err(wrong)?;
             count = count.zip(found).map(|(count, found)| count + found);
             read.add(Path::new(file));
         }
         let endless = arguments(&port.device, "infinite_rx").any(|value| value != "0");
         packets.push(count.filter(|_| !endless));
-        arguments(&port.device, "tx_pcap").for_each(|file| written.add(Path::new(file)));
-        for file in arguments(&port.device, "tx_pcap").filter(|file| read.has(Path::new(file))) {
-            return Err(wrong(format!("{file} is also read; choose another name")));
-        }
     }
     for port in &config.ports {
-        for file in arguments(&port.device, "rx_pcap").filter(|file| written.has(Path::new(file))) {
-            return Err(Failure::input(format_args!("port {}: {file} is also written", port.name)));
+        if let Some(file) = arguments(&port.device, "tx_pcap").find(|file| read.has(Path::new(file))) {
+            return Err(Failure::input(format_args!(
+                "port {}: {file} is also read; choose another name",
+                port.name
+            )));
         }
     }
     Ok(packets)
