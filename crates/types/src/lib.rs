@@ -14,12 +14,20 @@
 #![forbid(unsafe_code)]
 
 mod class;
+mod event;
+mod identity;
+mod interface;
 mod key;
 mod link;
 mod probe;
 mod reason;
 
 pub use class::{PortPair, TrafficClass};
+pub use event::{
+    Bearer, Ebi, FSeid, FTeid, Far, PdnConnection, Pdr, RuleAction, SessionEvent, Side, Signalling,
+};
+pub use identity::{Apn, Digits, Imei, Imsi, Location, Msisdn, Plmn, Rat, Snssai, UeAddress};
+pub use interface::{Interface, Toward};
 pub use key::{FlowPorts, Key, Pair, TunnelKey};
 pub use link::LinkType;
 pub use probe::{ProbeId, ProbeSet};
