@@ -109,7 +109,7 @@ fn function(cluster: &ClusterKey, burst: &[Bytes], out: &mut Findings) -> u64 {
         burst.iter().zip(out.pins.iter_mut().zip(&mut out.classes)).enumerate()
     {
         if let Some(tpdu) = wire::tpdu::<false>(frame.0) {
-            *pin = cluster.pin_pair(tpdu.pair);
+            *pin = cluster.pin_pair(tpdu.addresses.pair());
             *class = TrafficClass::GtpU as u8;
             understood |= 1 << index;
         }
@@ -199,7 +199,8 @@ mod tests {
     #[test]
     fn the_twin_refuses_what_the_function_refuses() {
         let (cluster, key) = (ClusterKey::new(KEY), twin::key(KEY));
-        let ours = |frame: &[u8]| wire::tpdu::<false>(frame).map(|tpdu| cluster.pin_pair(tpdu.pair));
+        let ours =
+            |frame: &[u8]| wire::tpdu::<false>(frame).map(|tpdu| cluster.pin_pair(tpdu.addresses.pair()));
         let (mut refused, mut understood) = (0, 0);
         let mut check = |frame: &[u8]| {
             // The twin takes frames that live for ever.
@@ -243,7 +244,7 @@ mod tests {
                 .ipv4(&testkit::Ipv4::new([10, 0, 0, 1].into(), [10, 0, 0, 2].into()))
                 .udp(1, 2)
                 .finish();
-            let ours = wire::tpdu::<false>(&bytes).map(|tpdu| cluster.pin_pair(tpdu.pair));
+            let ours = wire::tpdu::<false>(&bytes).map(|tpdu| cluster.pin_pair(tpdu.addresses.pair()));
             assert_eq!(ours.is_some(), count <= 8, "{count}");
             assert_eq!(twin_pin(&key, bytes.leak()), ours, "{count}");
         }

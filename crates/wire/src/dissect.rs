@@ -1,5 +1,7 @@
 //! From a frame to its class and key.
 
+use core::net::SocketAddr;
+
 use types::{FlowPorts, Key, LinkType, Malformed, PortPair, TrafficClass, TunnelKey};
 
 use crate::erspan::{self, Mirrored};
@@ -47,6 +49,46 @@ pub struct Layers {
     pub datagram: Option<u32>,
     /// Where the IP packet inside GTP-U begins.
     pub inner: Option<u32>,
+    /// That packet's addresses and length.
+    pub user: Option<User>,
+    /// The ends of the UDP datagram that gave the class.
+    pub ends: Option<Ends>,
+    /// That datagram is quoted by an ICMP error: it is told of, not sent.
+    pub quoted: bool,
+    /// The GTP-U message is a T-PDU: it carries a user's packet, whether that can be read or not.
+    pub t_pdu: bool,
+}
+
+/// A user's packet inside a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Its addresses.
+    pub addresses: Addresses,
+    /// Its length as its header tells, at most what the GTP-U length leaves.
+    pub bytes: u16,
+}
+
+/// Both ends of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// Its addresses.
+    pub addresses: Addresses,
+    /// Its ports.
+    pub ports: PortPair,
+}
+
+impl Ends {
+    /// Who sent it.
+    #[must_use]
+    pub const fn source(&self) -> SocketAddr {
+        SocketAddr::new(self.addresses.source(), self.ports.source)
+    }
+
+    /// Who it was sent to.
+    #[must_use]
+    pub const fn destination(&self) -> SocketAddr {
+        SocketAddr::new(self.addresses.destination(), self.ports.destination)
+    }
 }
 
 /// Reads a frame as far as its class and key need. Total: any bytes give an answer, within the
@@ -213,6 +255,8 @@ impl<'a> Walk<'a> {
     fn udp(&mut self, network: &Network<'_>, ports: Option<PortPair>) {
         if let Some(ports) = ports {
             self.out.class = TrafficClass::of_udp(ports);
+            self.out.layers.ends = Some(Ends { addresses: network.addresses, ports });
+            self.out.layers.quoted = self.quoted;
         }
         let udp = match Udp::parse(network.payload) {
             Ok(udp) => udp,
@@ -275,6 +319,7 @@ impl<'a> Walk<'a> {
         let tunnel = TunnelKey { receiver: addresses.destination(), teid: gtp.teid() };
         self.out.layers.tunnel = Some(tunnel);
         let kind = gtp.message_type();
+        self.out.layers.t_pdu = kind == message::T_PDU;
         let follows_tunnel = match kind {
             message::T_PDU => true,
             message::ECHO_REQUEST
@@ -300,7 +345,7 @@ impl<'a> Walk<'a> {
         };
         self.out.layers.pdu_session = opened.pdu_session();
         match kind {
-            message::T_PDU => self.inner(opened.payload()),
+            message::T_PDU => self.inner(opened.payload(), opened.payload_length()),
             message::ERROR_INDICATION => match error_indication(opened.payload()) {
                 Ok(tunnel) => self.tunnel(tunnel),
                 Err(why) => self.bad(why.into()),
@@ -318,7 +363,7 @@ impl<'a> Walk<'a> {
     /// A user's packet. Its addresses are all that the key needs; its transport header is the
     /// user's own affair and never judged.
     #[inline]
-    fn inner(&mut self, bytes: &[u8]) {
+    fn inner(&mut self, bytes: &[u8], stated: u16) {
         if !bytes.first().is_some_and(|first| matches!(first >> 4, 4 | 6)) {
             self.bad(Malformed::InnerUnknown);
             return;
@@ -331,6 +376,11 @@ impl<'a> Walk<'a> {
             }
         };
         self.out.layers.inner = self.position(bytes);
+        let length = match network.states {
+            0 => stated,
+            length => u16::try_from(length).unwrap_or(u16::MAX).min(stated),
+        };
+        self.out.layers.user = Some(User { addresses: network.addresses, bytes: length });
         self.out.key = Key::Inner(network.addresses.pair());
         self.out.ports = FlowPorts { protocol: network.protocol, ..FlowPorts::default() };
         if let Some(why) = network.broken {

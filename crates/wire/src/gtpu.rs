@@ -15,7 +15,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytemuck::{Pod, Zeroable};
-use types::{Malformed, Qfi, Teid, TunnelKey};
+use types::{Malformed, Qfi, Teid, Toward, TunnelKey};
 
 use crate::bytes::{Be16, Be32, at_most, split_header};
 
@@ -150,13 +150,14 @@ impl<'a> Gtpu<'a> {
     /// [`GtpuError::OptTruncated`] and the errors of [`Extensions`].
     #[inline]
     pub fn open(&self) -> Result<Opened<'a>, GtpuError> {
-        let mut opened = Opened { sequence: None, session: None, payload: self.body };
+        let mut opened = Opened { sequence: None, session: None, payload: self.body, states: self.length() };
         if self.fixed.flags & (E | S | PN) == 0 {
             return Ok(opened);
         }
         let (optional, rest) = split_header::<FixedOptional>(self.body).ok_or(GtpuError::OptTruncated)?;
         opened.sequence = (self.fixed.flags & S != 0).then(|| optional.sequence.get());
         opened.payload = rest;
+        opened.states = self.left_of(rest);
         // Without E the byte means nothing, whatever it holds. TS 29.281 5.1.
         if self.fixed.flags & E == 0 {
             return Ok(opened);
@@ -169,7 +170,16 @@ impl<'a> Gtpu<'a> {
             }
         }
         opened.payload = extensions.rest;
+        opened.states = self.left_of(extensions.rest);
         Ok(opened)
+    }
+
+    /// What the stated length leaves for `payload`, which ends where the body ends.
+    #[inline(always)]
+    const fn left_of(&self, payload: &[u8]) -> u16 {
+        // The headers before it lie in the body, whose length had 16 bits.
+        let headers = self.body.len().wrapping_sub(payload.len()) as u16;
+        self.length().wrapping_sub(headers)
     }
 }
 
@@ -179,6 +189,7 @@ pub struct Opened<'a> {
     sequence: Option<u16>,
     session: Option<PduSession>,
     payload: &'a [u8],
+    states: u16,
 }
 
 impl<'a> Opened<'a> {
@@ -193,6 +204,13 @@ impl<'a> Opened<'a> {
     #[must_use]
     pub const fn pdu_session(&self) -> Option<PduSession> {
         self.session
+    }
+
+    /// How long the payload is by the length that the message states; less may be there.
+    #[inline(always)]
+    #[must_use]
+    pub const fn payload_length(&self) -> u16 {
+        self.states
     }
 
     /// What follows all headers: a user's packet, or information elements.
@@ -265,20 +283,12 @@ impl<'a> Iterator for Extensions<'a> {
 
 impl core::iter::FusedIterator for Extensions<'_> {}
 
-/// Which way a packet of a PDU session goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Direction {
-    /// To the subscriber: PDU type 0.
-    Downlink,
-    /// From the subscriber: PDU type 1.
-    Uplink,
-}
-
 /// A PDU session container. TS 38.415 5.5.2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PduSession {
-    /// Which way the packet goes; `None` for PDU types that are not assigned.
-    pub direction: Option<Direction>,
+    /// Which way the packet goes: PDU type 0 is downlink, 1 is uplink; `None` for types that are not
+    /// assigned.
+    pub toward: Option<Toward>,
     /// The flow it belongs to.
     pub qfi: Qfi,
 }
@@ -290,14 +300,14 @@ impl PduSession {
     /// Reads the two bytes that every PDU type begins with. What else the flags promise is not
     /// looked at: nothing here needs it, and it may promise more than there is.
     #[inline(always)]
-    fn parse(content: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(content: &[u8]) -> Option<Self> {
         let [kind, qfi] = *content.first_chunk()?;
-        let direction = match kind >> 4 {
-            0 => Some(Direction::Downlink),
-            1 => Some(Direction::Uplink),
+        let toward = match kind >> 4 {
+            0 => Some(Toward::Downlink),
+            1 => Some(Toward::Uplink),
             _ => None,
         };
-        Some(Self { direction, qfi: Qfi(qfi & 0x3f) })
+        Some(Self { toward, qfi: Qfi(qfi & 0x3f) })
     }
 }
 
@@ -377,7 +387,7 @@ mod tests {
         assert_eq!((gtp.message_type(), gtp.length(), gtp.teid()), (255, 12, Teid(0x1122_3344)));
         let opened = gtp.open().unwrap();
         assert_eq!(opened.sequence(), Some(5));
-        let session = PduSession { direction: Some(Direction::Uplink), qfi: Qfi(9) };
+        let session = PduSession { toward: Some(Toward::Uplink), qfi: Qfi(9) };
         assert_eq!(opened.pdu_session(), Some(session));
         assert_eq!(opened.payload(), [0xde, 0xad, 0xbe, 0xef]);
     }
@@ -460,9 +470,9 @@ mod tests {
     #[test]
     fn pdu_types() {
         let parse = |kind: u8| PduSession::parse(&[kind, 0xff]).unwrap();
-        assert_eq!(parse(0x00).direction, Some(Direction::Downlink));
-        assert_eq!(parse(0x10).direction, Some(Direction::Uplink));
-        assert_eq!(parse(0xf0), PduSession { direction: None, qfi: Qfi(63) });
+        assert_eq!(parse(0x00).toward, Some(Toward::Downlink));
+        assert_eq!(parse(0x10).toward, Some(Toward::Uplink));
+        assert_eq!(parse(0xf0), PduSession { toward: None, qfi: Qfi(63) });
     }
 
     #[test]

@@ -100,6 +100,13 @@ impl<'a> Ipv4<'a> {
         }
     }
 
+    /// The length that the header states, with the header; 0 as segmentation off-load leaves it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn total_length(&self) -> u16 {
+        self.fixed.total_length.get()
+    }
+
     /// Source address.
     #[inline(always)]
     #[must_use]

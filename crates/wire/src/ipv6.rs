@@ -101,6 +101,14 @@ impl<'a> Ipv6<'a> {
         }
     }
 
+    /// The length of the payload that the header states; 0 in jumbograms and as segmentation off-load
+    /// leaves it.
+    #[inline(always)]
+    #[must_use]
+    pub const fn payload_length(&self) -> u16 {
+        self.fixed.payload_length.get()
+    }
+
     /// Source address.
     #[inline(always)]
     #[must_use]

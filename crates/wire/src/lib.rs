@@ -55,7 +55,7 @@ mod unpack;
 pub mod vlan;
 pub mod vxlan;
 
-pub use dissect::{Dissection, IP_LAYERS_MAX, Layers, dissect};
+pub use dissect::{Dissection, Ends, IP_LAYERS_MAX, Layers, User, dissect};
 pub use network::{Addresses, Fragment, FragmentId, protocol};
 pub use tpdu::{Tpdu, tpdu};
 pub use unpack::{Decap, Unpack, unpack};

@@ -62,6 +62,16 @@ impl Addresses {
         }
     }
 
+    /// The source.
+    #[inline(always)]
+    #[must_use]
+    pub const fn source(self) -> IpAddr {
+        match self {
+            Self::V4 { source, .. } => IpAddr::V4(Ipv4Addr::from_bits(source)),
+            Self::V6 { source, .. } => IpAddr::V6(Ipv6Addr::from_bits(source)),
+        }
+    }
+
     /// The destination.
     #[inline(always)]
     #[must_use]
@@ -128,6 +138,8 @@ pub(crate) struct Network<'a> {
     pub(crate) addresses: Addresses,
     pub(crate) protocol: u8,
     pub(crate) payload: &'a [u8],
+    /// The length that its header states, with the header; 0 where it states none.
+    pub(crate) states: u32,
     /// The packet states its length, all of it is there, and it is no fragment.
     pub(crate) whole: bool,
     pub(crate) part: Part,
@@ -188,6 +200,7 @@ fn parse_v4(bytes: &[u8]) -> Result<Network<'_>, Malformed> {
         addresses,
         protocol: ip.protocol(),
         payload: ip.payload(),
+        states: ip.total_length().into(),
         whole: ip.is_whole() && part == Part::Whole,
         part,
         fragment_id: ip.identification().into(),
@@ -229,6 +242,10 @@ fn parse_v6(bytes: &[u8]) -> Result<Network<'_>, Malformed> {
         addresses,
         protocol: ip.next_header(),
         payload: ip.payload(),
+        states: match ip.payload_length() {
+            0 => 0,
+            length => u32::from(length).wrapping_add(40),
+        },
         whole: ip.is_whole(),
         part: Part::Whole,
         fragment_id: 0,

@@ -1,19 +1,29 @@
 //! The common shape, all at once: Ethernet with up to two tags, IPv4 without options, UDP, a T-PDU,
 //! IPv4 or IPv6.
 
-use types::{FlowPorts, Pair, PortPair, TrafficClass};
+use types::{FlowPorts, PortPair, Teid, Toward, TrafficClass};
 
 use crate::dissect::names_gtpu;
 use crate::ethernet::ether_type;
-use crate::gtpu::{Extensions, message};
-use crate::network::protocol;
+use crate::gtpu::{Extensions, PduSession, message};
+use crate::network::{Addresses, protocol};
 use crate::vlan::Vlan;
 
 /// A user's packet of the common shape.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tpdu {
+    /// Who sent it through the tunnel: the outer source.
+    pub sender: u32,
+    /// Who handed the tunnel's number out: the outer destination.
+    pub receiver: u32,
+    /// That number.
+    pub teid: Teid,
+    /// Which way the packet goes, where a PDU session container says so.
+    pub toward: Option<Toward>,
     /// The inner addresses.
-    pub pair: Pair,
+    pub addresses: Addresses,
+    /// Length of the inner packet as its header tells, at most what the GTP-U length leaves.
+    pub bytes: u16,
     /// The inner protocol, and its ports where they were asked for.
     pub ports: FlowPorts,
 }
@@ -65,30 +75,46 @@ pub fn tpdu<const PORTS: bool>(frame: &[u8]) -> Option<Tpdu> {
         return None;
     }
     let mut rest = frame.get(HEADERS..HEADERS.wrapping_add(length))?;
+    let mut toward = None;
     if head[42] & 0x07 != 0 {
         let (optional, after) = rest.split_first_chunk::<4>()?;
         rest = after;
         if head[42] & 0x04 != 0 {
-            rest = behind_extensions(optional[3], rest)?;
+            (toward, rest) = behind_extensions(optional[3], rest)?;
         }
     }
-    inner::<PORTS>(rest)
+    let (addresses, bytes, ports) = inner::<PORTS>(rest)?;
+    let [sender, receiver] =
+        [[head[26], head[27], head[28], head[29]], [head[30], head[31], head[32], head[33]]]
+            .map(u32::from_be_bytes);
+    let teid = Teid(u32::from_be_bytes([head[46], head[47], head[48], head[49]]));
+    // A length is at most what was just cut to fit, which had 16 bits.
+    let bytes = bytes.min(rest.len()) as u16;
+    Some(Tpdu { sender, receiver, teid, toward, addresses, bytes, ports })
 }
 
+/// The direction of the first PDU session container, and what follows all extension headers.
 #[inline(always)]
-fn behind_extensions(mut next: u8, mut rest: &[u8]) -> Option<&[u8]> {
+fn behind_extensions(mut next: u8, mut rest: &[u8]) -> Option<(Option<Toward>, &[u8])> {
     let mut left = Extensions::MAX;
+    let mut session = None;
     while next != 0 {
         left = left.checked_sub(1)?;
         let bytes = usize::from(*rest.first()?).wrapping_mul(4);
-        next = *rest.get(bytes.checked_sub(1)?)?;
+        let after = *rest.get(bytes.checked_sub(1)?)?;
+        if next == PduSession::EXTENSION && session.is_none() {
+            session = rest.get(1..bytes.wrapping_sub(1)).and_then(PduSession::parse);
+        }
+        next = after;
         rest = rest.get(bytes..)?;
     }
-    Some(rest)
+    Some((session.and_then(|session| session.toward), rest))
 }
 
+type Inner = (Addresses, usize, FlowPorts);
+
 #[inline(always)]
-fn inner<const PORTS: bool>(rest: &[u8]) -> Option<Tpdu> {
+fn inner<const PORTS: bool>(rest: &[u8]) -> Option<Inner> {
     let (ip, _) = rest.split_first_chunk::<20>()?;
     if ip[0] == 0x45 {
         let total = usize::from(be16(ip[2], ip[3]));
@@ -99,14 +125,14 @@ fn inner<const PORTS: bool>(rest: &[u8]) -> Option<Tpdu> {
         let source = u32::from_be_bytes([ip[12], ip[13], ip[14], ip[15]]);
         let destination = u32::from_be_bytes([ip[16], ip[17], ip[18], ip[19]]);
         let ports = ports::<PORTS>(ip[9], rest, 20)?;
-        let forward = source < destination || source == destination && ports.source <= ports.destination;
-        return Some(Tpdu { pair: Pair::v4(source, destination), ports: flow(ip[9], ports, forward) });
+        let addresses = Addresses::V4 { source, destination };
+        return Some((addresses, total, addresses.flow(ip[9], ports)));
     }
     inner_v6::<PORTS>(rest)
 }
 
 #[inline(always)]
-fn inner_v6<const PORTS: bool>(rest: &[u8]) -> Option<Tpdu> {
+fn inner_v6<const PORTS: bool>(rest: &[u8]) -> Option<Inner> {
     let (ip, _) = rest.split_first_chunk::<40>()?;
     let plain = matches!(ip[6], protocol::TCP | protocol::UDP | protocol::ICMPV6);
     if ip[0] >> 4 != 6 || !plain || be16(ip[4], ip[5]) < 4 {
@@ -117,8 +143,9 @@ fn inner_v6<const PORTS: bool>(rest: &[u8]) -> Option<Tpdu> {
     let source = u128::from_be_bytes(*source);
     let destination = u128::from_be_bytes(*destination.first_chunk()?);
     let ports = ports::<PORTS>(ip[6], rest, 40)?;
-    let forward = source < destination || source == destination && ports.source <= ports.destination;
-    Some(Tpdu { pair: Pair::v6(source, destination), ports: flow(ip[6], ports, forward) })
+    let addresses = Addresses::V6 { source, destination };
+    let total = usize::from(be16(ip[4], ip[5])).wrapping_add(40);
+    Some((addresses, total, addresses.flow(ip[6], ports)))
 }
 
 /// Ports where the protocol has them; GTP-U inside GTP-U is for the long way, whoever asks.
@@ -138,15 +165,6 @@ fn ports<const PORTS: bool>(protocol: u8, packet: &[u8], at: usize) -> Option<Po
         return None;
     }
     Some(if PORTS { ports } else { PortPair::default() })
-}
-
-#[inline(always)]
-const fn flow(protocol: u8, ports: PortPair, forward: bool) -> FlowPorts {
-    if forward {
-        FlowPorts { protocol, first: ports.source, second: ports.destination }
-    } else {
-        FlowPorts { protocol, first: ports.destination, second: ports.source }
-    }
 }
 
 #[inline(always)]

@@ -89,7 +89,7 @@ fn hostile_11_pdu_session_of_unknown_type() {
     let frame = extended(0x85, &[1, 0xff, 0xff, 0], &user_v4());
     user(&frame, inner(), None);
     let session = look(LinkType::Ethernet, &frame).layers.pdu_session.unwrap();
-    assert_eq!((session.direction, session.qfi.0), (None, 63));
+    assert_eq!((session.toward, session.qfi.0), (None, 63));
 }
 
 #[test]

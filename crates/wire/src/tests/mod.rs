@@ -156,9 +156,11 @@ fn look(link: LinkType, frame: &[u8]) -> Dissection {
         if let Some(fast) = tpdu::<true>(frame) {
             let long = Dissection { layers: found.layers, ..expected_of(fast) };
             assert_eq!(found, long, "{frame:02x?}");
+            agree(&found.layers, fast, frame);
         }
         if let Some(fast) = tpdu::<false>(frame) {
-            assert_eq!(found.key, Key::Inner(fast.pair), "{frame:02x?}");
+            assert_eq!(found.key, Key::Inner(fast.addresses.pair()), "{frame:02x?}");
+            agree(&found.layers, fast, frame);
             assert_eq!((found.class, found.malformed), (TrafficClass::GtpU, None));
             assert_eq!(found.fragment, crate::Fragment::None);
             assert_eq!(found.ports.protocol, fast.ports.protocol);
@@ -167,10 +169,22 @@ fn look(link: LinkType, frame: &[u8]) -> Dissection {
     found
 }
 
+/// Both ways tell the same of the tunnel and the packet in it.
+#[track_caller]
+fn agree(long: &crate::Layers, fast: crate::Tpdu, frame: &[u8]) {
+    let v4 = |address: u32| std::net::IpAddr::V4(address.into());
+    assert_eq!(long.tunnel, Some(TunnelKey { receiver: v4(fast.receiver), teid: fast.teid }));
+    assert_eq!(long.ends.map(|ends| ends.addresses.source()), Some(v4(fast.sender)));
+    let user = crate::User { addresses: fast.addresses, bytes: fast.bytes };
+    assert_eq!(long.user, Some(user), "{frame:02x?}");
+    assert_eq!(long.pdu_session.and_then(|session| session.toward), fast.toward, "{frame:02x?}");
+    assert!(long.t_pdu && !long.quoted);
+}
+
 fn expected_of(fast: crate::Tpdu) -> Dissection {
     Dissection {
         class: TrafficClass::GtpU,
-        key: Key::Inner(fast.pair),
+        key: Key::Inner(fast.addresses.pair()),
         malformed: None,
         fragment: crate::Fragment::None,
         ports: fast.ports,

@@ -4,7 +4,6 @@ use types::{FlowPorts, Key, LinkType, Malformed, Qfi, TrafficClass};
 
 use super::*;
 use crate::Fragment;
-use crate::gtpu::Direction;
 
 fn plain() -> Vec<u8> {
     ipv4(17, [OUTER_A, OUTER_B], &udp(2152, 2152, &gtp(0x34, 255, &cat(&[&SESSION, &user_v4()]))))
@@ -17,7 +16,7 @@ fn layers_of_a_user_packet() {
     let Key::Tunnel(tunnel) = tunnel() else { unreachable!() };
     assert_eq!(found.layers.tunnel, Some(tunnel));
     let session = found.layers.pdu_session.unwrap();
-    assert_eq!((session.direction, session.qfi), (Some(Direction::Uplink), Qfi(9)));
+    assert_eq!((session.toward, session.qfi), (Some(types::Toward::Uplink), Qfi(9)));
     assert_eq!((found.layers.datagram, found.layers.inner), (Some(42), Some(58)));
     // 8.8.8.8 is the smaller address: its port stands first.
     assert_eq!(found.ports, FlowPorts { protocol: 17, first: 53, second: 40_000 });
@@ -223,4 +222,42 @@ fn two_fragments_deep_the_outer_one_is_named() {
     let frame = eth(0x0800, &ipv4(4, [[1; 4], [2; 4]], &inside));
     let Fragment::First(id) = look(LinkType::Ethernet, &frame).fragment else { panic!() };
     assert_eq!(id.protocol, 17);
+}
+
+/// The inner header tells the length, at most what the length of the GTP-U message leaves.
+#[test]
+fn length_of_a_users_packet() {
+    let length = |frame: &[u8]| look(LinkType::Ethernet, frame).layers.user.unwrap().bytes;
+    let inside = user_v4();
+    let whole = inside.len() as u16;
+    assert_eq!(length(&tunnelled(&inside)), whole);
+    assert_eq!(length(&with_session(&inside)), whole);
+    assert_eq!(length(&tunnelled(&user_v6())), user_v6().len() as u16);
+    // Bytes behind the inner packet are not its own.
+    assert_eq!(length(&tunnelled(&cat(&[&inside, &[0; 9]]))), whole);
+    // The inner header claims more than the message has.
+    let mut lying = inside.clone();
+    lying[2..4].copy_from_slice(&(whole + 7).to_be_bytes());
+    assert_eq!(length(&tunnelled(&lying)), whole);
+    // It states none: to the end.
+    lying[2..4].copy_from_slice(&[0, 0]);
+    assert_eq!(length(&tunnelled(&lying)), whole);
+    // The capture was cut: both headers still tell.
+    let frame = with_session(&inside);
+    assert_eq!(length(&frame[..frame.len() - 3]), whole);
+}
+
+/// What an ICMP error quotes was not sent here: it is no T-PDU of its tunnel, but still tells whose it is.
+#[test]
+fn quoted_datagrams_are_told_from_sent_ones() {
+    let datagram = udp(2152, 2152, &gtp(0x30, 255, &user_v4()));
+    let sent = ipv4(17, [OUTER_A, OUTER_B], &datagram);
+    let error = ipv4(1, [OUTER_B, OUTER_A], &cat(&[&[3, 3, 0, 0, 0, 0, 0, 0], &sent]));
+    let found = look(LinkType::Ethernet, &eth(0x0800, &error)).layers;
+    assert!(found.quoted && found.t_pdu);
+    let ends = found.ends.unwrap();
+    let text = |end: core::net::SocketAddr| std::format!("{end}");
+    assert_eq!(text(ends.source()), "10.1.0.1:2152");
+    assert_eq!(text(ends.destination()), "10.1.0.2:2152");
+    assert!(!look(LinkType::Ethernet, &eth(0x0800, &sent)).layers.quoted);
 }
