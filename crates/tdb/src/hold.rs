@@ -89,7 +89,7 @@ impl<K: Copy + Eq + Hash, T> Hold<K, T> {
 
     /// Packets that wait.
     #[must_use]
-    pub const fn packets(&self) -> usize {
+    pub fn packets(&self) -> usize {
         self.places.len() - self.free_places.len()
     }
 
@@ -212,10 +212,12 @@ impl<K: Copy + Eq + Hash, T> Hold<K, T> {
         (oldest.until_ns <= now_ns).then_some(oldest.key)
     }
 
-    /// The key that has waited longest.
+    /// The key that has waited longest, and its first packet.
     #[must_use]
-    pub fn oldest(&self) -> Option<K> {
-        self.waiting.get(self.oldest as usize).map(|waiting| waiting.key)
+    pub fn oldest(&self) -> Option<(K, &T)> {
+        let waiting = self.waiting.get(self.oldest as usize)?;
+        let first = self.places.get(waiting.first as usize)?;
+        Some((waiting.key, first.packet.as_ref()?))
     }
 
     /// The keys that wait, from the oldest on.
@@ -296,6 +298,9 @@ mod tests {
         assert_eq!(reserved, (hold.waiting.capacity(), hold.places.capacity(), hold.index.allocation_size()));
     }
 
+    /// A key, when its time is over, and its packets with their bytes.
+    type Queue = (u32, u64, Vec<(u32, u32)>);
+
     #[derive(Clone, Debug)]
     enum Step {
         Push(u32, u32),
@@ -316,7 +321,7 @@ mod tests {
         #[test]
         fn equals_the_obvious(steps in prop::collection::vec(step(), 0..200)) {
             let mut hold = hold(4, 10, 150);
-            let mut model: VecDeque<(u32, u64, Vec<(u32, u32)>)> = VecDeque::new();
+            let mut model: VecDeque<Queue> = VecDeque::new();
             let mut now = 0;
             for (n, step) in steps.into_iter().enumerate() {
                 let n = n as u32;
