@@ -160,6 +160,14 @@ impl Balancer {
         self.groups.get(self.default).map_or(ProbeSet::EMPTY, |group| group.probes_of(pin, flow))
     }
 
+    /// The probes of a session that goes by this pin, where the group of what no rule sends elsewhere
+    /// pins sessions; `None` where it spreads by flow, or gives everybody everything.
+    #[must_use]
+    pub fn session(&self, pin: u64) -> Option<Choice> {
+        let group = self.groups.get(self.default)?;
+        if group.mode == Mode::Session { group.choose(pin) } else { None }
+    }
+
     /// Where a control-plane message goes while it is broadcast: to every probe of every group.
     #[inline]
     #[must_use]

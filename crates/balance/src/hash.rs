@@ -1,6 +1,8 @@
 //! The keyed hashes that pin packets.
 
-use types::{FlowPorts, Key, Pair};
+use core::net::IpAddr;
+
+use types::{FlowPorts, Imsi, Key, Pair};
 
 /// Keys all hashes that choose probes. Boxes that share it, and their probes' names, agree.
 ///
@@ -83,6 +85,41 @@ impl ClusterKey {
         }
     }
 
+    /// The pin of a subscriber: all its sessions are at one probe.
+    #[must_use]
+    pub const fn pin_subscriber(&self, imsi: Imsi) -> u64 {
+        let [k0, k1, k2, _] = self.words;
+        fold(fold(imsi.0.bits() ^ k2, k0) ^ k1, k2)
+    }
+
+    /// The pin of a session whose subscriber is not known: the UE's address (of IPv6 its upper 64
+    /// bits), in the network instance where one is known.
+    #[must_use]
+    pub fn pin_ue(&self, address: IpAddr, network_instance: Option<&str>) -> u64 {
+        let [_, k1, k2, k3] = self.words;
+        let pin = match address {
+            IpAddr::V4(address) => fold(u64::from(address.to_bits()) ^ k1, k3),
+            IpAddr::V6(address) => fold((address.to_bits() >> 64) as u64 ^ k3, k2),
+        };
+        let named = network_instance.map_or(0, |name| {
+            name.bytes().fold(k2, |hash, byte| fold(hash ^ u64::from(byte.to_ascii_lowercase()), k1))
+        });
+        fold(pin ^ named, k2)
+    }
+
+    /// What boxes with the same key call a session: a hash over its subscriber (0 where that is not
+    /// known) and the endpoint that it hangs on.
+    #[must_use]
+    pub const fn correlation(&self, imsi: u64, endpoint: (IpAddr, u64)) -> u64 {
+        let [k0, k1, k2, k3] = self.words;
+        let (address, number) = endpoint;
+        let address = match address {
+            IpAddr::V4(address) => fold(address.to_bits() as u64 ^ k0, k3),
+            IpAddr::V6(address) => self.pin_v6(address.to_bits(), 0),
+        };
+        fold(fold(fold(imsi ^ k3, k1) ^ address, k0) ^ number, k2)
+    }
+
     /// The hash of one flow of a pinned packet.
     #[inline(always)]
     #[must_use]
@@ -147,6 +184,26 @@ mod tests {
         assert_eq!(key.pin(&Key::Inner(Pair::v6(1 << 120, 7))), V6_PIN);
         assert_eq!(draw(1, key.probe("probe-1")), DRAW);
     }
+    /// The same for sessions.
+    #[test]
+    fn values_of_sessions() {
+        let key = ClusterKey::new("change me");
+        let imsi = Imsi(types::Digits::from_text(b"001010000000001").unwrap());
+        let (v4, v6) = (IpAddr::from([10, 45, 0, 2]), IpAddr::from([0x2001, 0xdb8, 1, 2, 0, 0, 0, 9]));
+        assert_eq!(key.pin_subscriber(imsi), SUBSCRIBER);
+        assert_eq!(key.pin_ue(v4, None), UE_V4);
+        assert_eq!(key.pin_ue(v6, Some("internet")), UE_V6);
+        assert_eq!(key.pin_ue(IpAddr::from([0x2001, 0xdb8, 1, 2, 7, 7, 7, 7]), Some("Internet")), UE_V6);
+        assert_ne!(key.pin_ue(v4, Some("internet")), UE_V4);
+        assert_eq!(key.correlation(imsi.0.bits(), (v4, 256)), CORRELATION);
+        assert_ne!(key.correlation(imsi.0.bits(), (v4, 257)), CORRELATION);
+        assert_ne!(key.correlation(0, (v4, 256)), CORRELATION);
+    }
+    const SUBSCRIBER: u64 = 0x6d12_cf99_454f_3c7a;
+    const UE_V4: u64 = 0x44f8_3e64_25f3_3c39;
+    const UE_V6: u64 = 0xd677_f836_f332_a0a8;
+    const CORRELATION: u64 = 0x4e91_a643_13a6_dc0d;
+
     const V4_PIN: u64 = 0x1f88_5c44_9384_f6af;
     const V6_PIN: u64 = 0xab77_b2de_9f4f_3b09;
     const DRAW: u64 = 0x7517_d332_1498_5f33;

@@ -1,6 +1,6 @@
 //! A batch: frames, typed columns beside them, and the mask of those that are still live.
 
-use types::{Malformed, PortId, ProbeSet, TrafficClass};
+use types::{Malformed, PortId, ProbeSet, TrafficClass, Verdict};
 
 use crate::Frame;
 
@@ -89,6 +89,8 @@ pub struct Meta {
     pub flow: u64,
     /// The probes it goes to.
     pub probes: ProbeSet,
+    /// What was decided for the session it belongs to.
+    pub verdict: Verdict,
     /// Length on the wire in bytes; the frame may have been cut when it was captured.
     pub wire_bytes: u32,
     /// The port it came from.
@@ -122,6 +124,8 @@ pub struct Batch<F> {
     pub flow: Column<u64>,
     /// [`Meta::probes`]
     pub probes: Column<ProbeSet>,
+    /// [`Meta::verdict`]
+    pub verdict: Column<Verdict>,
     /// [`Meta::wire_bytes`]
     pub wire_bytes: Column<u32>,
     /// [`Meta::port`]
@@ -145,6 +149,7 @@ impl<F: Frame> Batch<F> {
             pin: Column::new(0),
             flow: Column::new(0),
             probes: Column::new(ProbeSet::EMPTY),
+            verdict: Column::new(Verdict::NONE),
             wire_bytes: Column::new(0),
             port: Column::new(PortId(0)),
             class: Column::new(TrafficClass::Other),
@@ -198,6 +203,7 @@ impl<F: Frame> Batch<F> {
         self.pin.set(slot, meta.pin);
         self.flow.set(slot, meta.flow);
         self.probes.set(slot, meta.probes);
+        self.verdict.set(slot, meta.verdict);
         self.wire_bytes.set(slot, meta.wire_bytes);
         self.port.set(slot, meta.port);
         self.class.set(slot, meta.class);
@@ -218,6 +224,7 @@ impl<F: Frame> Batch<F> {
         self.time_ns.set(slot, time_ns);
         self.wire_bytes.set(slot, wire_bytes);
         self.malformed.set(slot, None);
+        self.verdict.set(slot, Verdict::NONE);
         Ok(slot)
     }
 
@@ -269,6 +276,7 @@ impl<F: Frame> Batch<F> {
                 pin: self.pin.get(slot),
                 flow: self.flow.get(slot),
                 probes: self.probes.get(slot),
+                verdict: self.verdict.get(slot),
                 wire_bytes: self.wire_bytes.get(slot),
                 port: self.port.get(slot),
                 class: self.class.get(slot),

@@ -21,6 +21,7 @@ mod key;
 mod link;
 mod probe;
 mod reason;
+mod verdict;
 
 pub use class::{PortPair, TrafficClass};
 pub use event::{
@@ -32,6 +33,7 @@ pub use key::{FlowPorts, Key, Pair, TunnelKey};
 pub use link::LinkType;
 pub use probe::{ProbeId, ProbeSet};
 pub use reason::{DropReason, Malformed};
+pub use verdict::Verdict;
 
 macro_rules! number {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
