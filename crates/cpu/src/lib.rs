@@ -1,5 +1,6 @@
-//! What needs `unsafe` outside DPDK: the time-stamp counter, prefetch, and the lockless ring that
-//! carries packets from one core to another.
+//! What needs `unsafe` outside DPDK: the time-stamp counter, prefetch, arrays on huge pages, the lockless
+//! ring that carries packets from one core to another, and the epochs by which a writer knows that no
+//! reader looks any more.
 //!
 //! Nothing here knows a packet. Nothing allocates after construction, and nothing waits: a full ring
 //! says so.
@@ -14,8 +15,12 @@
 //! assert_eq!(numbers.next(), Some(64));
 //! ```
 
+mod array;
+mod epoch;
 mod ring;
 
+pub use array::{Array, Backing, Pages};
+pub use epoch::{EpochReader, Epochs};
 pub use ring::{Consumer, Gauge, Producer, ring};
 
 /// The time-stamp counter: TSC cycles since the machine started. They tick at a constant rate,
