@@ -1,0 +1,501 @@
+//! The end that writes.
+
+use std::fmt;
+use std::io;
+
+use cpu::{Array, Epochs};
+
+use super::line::{Arc, LIVE, MORE, Ordering, REST, SLOTS, Shared, Slot, V6, top};
+use super::{PackedKey, Reader, TableLimits, VALUE_MAX};
+
+/// Entries for each line where the table is full: three of four slots.
+const LINE_LOAD: u32 = 3;
+/// Lines behind a free slot that are looked through for a key to move into it: those that hold most of
+/// the keys that passed. With 15 a table under churn stays within 4 % of a new one's mean.
+const REACH: usize = 15;
+/// Places that can be waiting for a grace period to end. What does not fit is found by a sweep.
+const WAITING_MAX: usize = 1 << 16;
+/// Places that are seen to in one call of [`Writer::reclaim`].
+const BUDGET: usize = 64;
+/// Lines that are swept in one call.
+const SWEEP: usize = 1_024;
+/// A count of passers that is not counted any more: such a line is passed for ever.
+const MANY: u8 = u8::MAX;
+
+/// Why a key was not inserted. Nothing has changed then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InsertError {
+    /// The table has as many entries as it may, or the lines of this key are full. That is to be
+    /// counted.
+    #[error("the table is full")]
+    Full,
+    /// The value is 0 or above [`VALUE_MAX`].
+    #[error("no value of a table: 0, or more than 62 bits")]
+    Value,
+}
+
+/// A slot: the line it is in, and which of its slots it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Place {
+    line: u32,
+    slot: u8,
+}
+
+/// Inserts, changes and removes. There is one for each table.
+pub struct Writer {
+    shared: Arc<Shared>,
+    epochs: Epochs,
+    /// For each line the entries that lie further on because it was full.
+    passed: Array<u8>,
+    len: usize,
+    capacity: usize,
+    /// What is removed now is of this generation.
+    generation: u64,
+    /// What was removed in this one or before may be written over.
+    usable: u64,
+    /// Whether anything was removed in this generation.
+    dirty: bool,
+    /// Places of this generation that are to be seen to when it is over: slots that became free in a
+    /// line that others passed, and old places of entries that moved.
+    open: Vec<Place>,
+    /// Those of the generation before.
+    closed: Vec<Place>,
+    /// The epoch that makes the generation before usable, until it does.
+    awaited: Option<u64>,
+    /// Lines that are to be swept, because `open` had no room.
+    sweep: usize,
+    /// Whether something moved in this sweep: then there is another one.
+    moved: bool,
+}
+
+impl Writer {
+    pub(super) fn new(limits: TableLimits, epochs: Epochs) -> io::Result<Self> {
+        let TableLimits { entries, pages, seed } = limits;
+        let shared = Shared::new(entries.div_ceil(LINE_LOAD) as usize, pages, seed)?;
+        let waiting = WAITING_MAX.min(shared.lines().saturating_mul(2 * SLOTS));
+        Ok(Self {
+            passed: Array::zeroed(shared.lines(), pages)?,
+            shared: Arc::new(shared),
+            epochs,
+            len: 0,
+            capacity: entries as usize,
+            generation: 1,
+            usable: 0,
+            dirty: false,
+            open: Vec::with_capacity(waiting),
+            closed: Vec::with_capacity(waiting),
+            awaited: None,
+            sweep: 0,
+            moved: false,
+        })
+    }
+
+    /// A reader of this table.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        Reader::new(Arc::clone(&self.shared))
+    }
+
+    /// Entries.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Entries there can be.
+    #[must_use]
+    pub const fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    /// The value of a key.
+    #[must_use]
+    pub fn get(&self, key: PackedKey) -> Option<u64> {
+        self.copies(key).next().map(|(.., slot)| slot.value.load(Ordering::Relaxed) & REST)
+    }
+
+    /// Gives a key this value, and returns the one it had.
+    ///
+    /// # Errors
+    /// The table is full, or the value is none.
+    pub fn insert(&mut self, key: PackedKey, value: u64) -> Result<Option<u64>, InsertError> {
+        if value == 0 || value > VALUE_MAX {
+            return Err(InsertError::Value);
+        }
+        if let Some(old) = self.update(key, value) {
+            return Ok(Some(old));
+        }
+        let home = self.shared.home(key);
+        let free = self.shared.way(home).enumerate().find_map(|(distance, line)| {
+            let slots = &self.shared.line(line)?.0;
+            let slot = slots.iter().position(|slot| self.is_usable(slot, key))?;
+            Some((distance, Place { line: line as u32, slot: slot as u8 }))
+        });
+        let Some((distance, place)) = free.filter(|_| self.len < self.capacity) else {
+            return Err(InsertError::Full);
+        };
+        self.put(place, home, distance, key, top(key) | value);
+        self.len += 1;
+        Ok(None)
+    }
+
+    /// Gives a key that is there this value, and returns the one it had. `None` where the key is not
+    /// there or the value is none: nothing has changed then.
+    pub fn update(&mut self, key: PackedKey, value: u64) -> Option<u64> {
+        if value == 0 || value > VALUE_MAX {
+            return None;
+        }
+        let mut old = None;
+        // The copy that is found first is changed first: who has seen the new value does not see the old
+        // one afterwards.
+        for (.., slot) in self.copies(key) {
+            old = old.or(Some(slot.value.load(Ordering::Relaxed) & REST));
+            // Release as in `put`.
+            slot.value.store(top(key) | value, Ordering::Release);
+        }
+        old
+    }
+
+    /// Removes a key, and returns the value it had.
+    pub fn remove(&mut self, key: PackedKey) -> Option<u64> {
+        let home = self.shared.home(key);
+        let mut copies = [None; 2];
+        for (place, (distance, found, slot)) in copies.iter_mut().zip(self.copies(key)) {
+            *place = Some((distance, found, slot.value.load(Ordering::Relaxed) & REST));
+        }
+        // The first one first, as in `update`.
+        for &(distance, place, _) in copies.iter().flatten() {
+            self.kill(place, home, distance);
+        }
+        let (_, _, value) = copies.first().copied().flatten()?;
+        self.len -= 1;
+        Some(value)
+    }
+
+    /// Asks for the lines that [`Self::insert`], [`Self::remove`] and [`Self::get`] of this key begin
+    /// with.
+    #[inline]
+    pub fn prefetch(&self, key: PackedKey) {
+        let home = self.shared.home(key);
+        if let (Some(line), Some(passed)) = (self.shared.line(home), self.passed.get(home)) {
+            cpu::prefetch(line);
+            cpu::prefetch(passed);
+        }
+    }
+
+    /// What is to be done once in a while, best in every round of the writer's loop: slots of removed
+    /// entries become free when every reader has passed a quiescent point, and entries move closer to
+    /// where they are looked for first. A bounded amount of work, none where nothing was removed.
+    pub fn reclaim(&mut self) {
+        self.await_readers();
+        if self.awaited.is_none() && self.closed.is_empty() && self.dirty {
+            std::mem::swap(&mut self.open, &mut self.closed);
+            self.generation += 1;
+            self.dirty = false;
+            self.awaited = Some(self.epochs.advance());
+            // Nobody may be online.
+            self.await_readers();
+        }
+        if self.awaited.is_some() {
+            return;
+        }
+        for _ in 0..BUDGET {
+            let Some(place) = self.closed.pop() else { break };
+            self.see_to(place);
+        }
+        if !self.closed.is_empty() {
+            // No sweep yet: an entry that is in two places does not move again.
+            return;
+        }
+        for _ in 0..SWEEP.min(self.sweep) {
+            if self.open.len() + SLOTS > self.open.capacity() {
+                break;
+            }
+            self.sweep -= 1;
+            self.fill_line(self.sweep);
+        }
+        if self.sweep == 0 && std::mem::take(&mut self.moved) {
+            self.sweep = self.shared.lines();
+        }
+    }
+
+    fn await_readers(&mut self) {
+        if self.awaited.is_some_and(|epoch| self.epochs.safe() >= epoch) {
+            self.awaited = None;
+            self.usable = self.generation - 1;
+        }
+    }
+
+    /// The slots in which a key lies, from its home on: none, one, or two while it moves.
+    fn copies(&self, key: PackedKey) -> impl Iterator<Item = (usize, Place, &Slot)> {
+        let mut over = false;
+        let lines = self.shared.way(self.shared.home(key)).enumerate();
+        lines
+            .map_while(move |(distance, index)| {
+                let line = self.shared.line(index)?;
+                if std::mem::replace(&mut over, line.ends()) {
+                    return None;
+                }
+                Some((distance, index, line))
+            })
+            .filter_map(move |(distance, index, line)| {
+                let slot = line.0.iter().position(|slot| holds(slot, key))?;
+                Some((distance, Place { line: index as u32, slot: slot as u8 }, line.0.get(slot)?))
+            })
+    }
+
+    /// Whether an entry for this key may be written to a slot.
+    fn is_usable(&self, slot: &Slot, key: PackedKey) -> bool {
+        let value = slot.value.load(Ordering::Relaxed);
+        // The key that is there already needs no grace: nothing about it changes but the value.
+        value & LIVE == 0 && (value & REST <= self.usable || slot.key.load(Ordering::Relaxed) == key.bits())
+    }
+
+    fn slot(&self, place: Place) -> Option<&Slot> {
+        self.shared.line(place.line as usize)?.0.get(usize::from(place.slot))
+    }
+
+    /// Writes an entry to a usable slot at this distance from its home.
+    fn put(&mut self, place: Place, home: usize, distance: usize, key: PackedKey, value: u64) {
+        // First: who sees the entry must not stop before it.
+        self.pass(home, distance);
+        if let Some(slot) = self.slot(place) {
+            slot.key.store(key.bits(), Ordering::Relaxed);
+            // Release pairs with the Acquire load in `Line::look`: the key is there before its value.
+            slot.value.store(value, Ordering::Release);
+        }
+    }
+
+    /// Takes an entry out of a slot at this distance from its home.
+    fn kill(&mut self, place: Place, home: usize, distance: usize) {
+        let passed = self.passed.get(place.line as usize).is_some_and(|&count| count > 0);
+        if let Some(slot) = self.slot(place) {
+            let more = if passed { MORE } else { 0 };
+            // Release orders it before the epoch that makes the slot usable, and before whatever tells
+            // others of the removal.
+            slot.value.store(more | self.generation, Ordering::Release);
+        }
+        self.dirty = true;
+        if passed {
+            self.remember(place);
+        }
+        self.unpass(home, distance);
+    }
+
+    /// Counts one entry more that passes the lines before this distance from its home.
+    fn pass(&mut self, home: usize, distance: usize) {
+        self.each_before(home, distance, |writer, line| {
+            let Some(count) = writer.passed.get_mut(line) else { return };
+            *count = count.saturating_add(1);
+            if *count == 1 {
+                writer.mark(line, MORE);
+            }
+        });
+    }
+
+    /// Counts one less.
+    fn unpass(&mut self, home: usize, distance: usize) {
+        self.each_before(home, distance, |writer, line| {
+            let Some(count) = writer.passed.get_mut(line).filter(|count| **count != MANY) else { return };
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                writer.mark(line, 0);
+            }
+        });
+    }
+
+    fn each_before(&mut self, home: usize, distance: usize, mut each: impl FnMut(&mut Self, usize)) {
+        let mut line = home;
+        for next in 1..=distance {
+            each(self, line);
+            line = self.shared.step(line, next);
+        }
+    }
+
+    /// Has the free slots of a line say whether the search goes on behind it.
+    fn mark(&mut self, line: usize, more: u64) {
+        for slot in 0..SLOTS {
+            let place = Place { line: line as u32, slot: slot as u8 };
+            let Some(Slot { value, .. }) = self.slot(place) else { continue };
+            let word = value.load(Ordering::Relaxed);
+            if word & LIVE != 0 {
+                continue;
+            }
+            // Relaxed: no key is read for it. It becomes visible before the entry further on, which is
+            // stored with Release after it.
+            value.store(word & REST | more, Ordering::Relaxed);
+            if more != 0 {
+                // The line was passed because this slot is not usable yet.
+                self.remember(place);
+            }
+        }
+    }
+
+    /// Will see to a place when this generation is over.
+    fn remember(&mut self, place: Place) {
+        self.dirty = true;
+        if self.open.len() < self.open.capacity() {
+            self.open.push(place);
+        } else {
+            self.sweep = self.shared.lines();
+        }
+    }
+
+    /// Does what is to be done at a place that was remembered.
+    fn see_to(&mut self, place: Place) {
+        let Some(slot) = self.slot(place) else { return };
+        if slot.value.load(Ordering::Relaxed) & LIVE == 0 {
+            self.fill(place);
+            return;
+        }
+        // Every reader finds the copy that is nearer to home.
+        let key = key_of(slot);
+        let mut copies = self.copies(key).map(|(distance, found, _)| (distance, found));
+        let (nearer, second) = (copies.next(), copies.next());
+        drop(copies);
+        if let (Some(_), Some((distance, found))) = (nearer, second)
+            && found == place
+        {
+            self.kill(place, self.shared.home(key), distance);
+        }
+    }
+
+    fn fill_line(&mut self, line: usize) {
+        for slot in 0..SLOTS {
+            self.moved |= self.fill(Place { line: line as u32, slot: slot as u8 });
+        }
+    }
+
+    /// Copies an entry that passed the line of a usable slot into it; says whether there was one.
+    fn fill(&mut self, place: Place) -> bool {
+        let line = place.line as usize;
+        let passed = self.passed.get(line).is_some_and(|&count| count > 0);
+        // The old place must be remembered: nothing else would ever remove it.
+        if !passed || self.open.len() == self.open.capacity() {
+            return false;
+        }
+        let usable = |slot: &Slot| {
+            let value = slot.value.load(Ordering::Relaxed);
+            value & LIVE == 0 && value & REST <= self.usable
+        };
+        if !self.slot(place).is_some_and(usable) {
+            return false;
+        }
+        let Some((old, key, value)) = self.passer_of(line) else { return false };
+        let home = self.shared.home(key);
+        let Some(distance) = self.shared.distance(home, line) else { return false };
+        self.put(place, home, distance, key, value);
+        self.remember(old);
+        true
+    }
+
+    /// An entry near by that passed this line, and does not move yet.
+    fn passer_of(&self, line: usize) -> Option<(Place, PackedKey, u64)> {
+        let mut index = line;
+        for _ in 0..REACH.min(self.shared.lines() - 1) {
+            index = if index + 1 == self.shared.lines() { 0 } else { index + 1 };
+            for (number, slot) in self.shared.line(index)?.0.iter().enumerate() {
+                let value = slot.value.load(Ordering::Relaxed);
+                if value & LIVE == 0 {
+                    continue;
+                }
+                let key = key_of(slot);
+                let home = self.shared.home(key);
+                let here = self.shared.distance(home, index);
+                let passed = self.shared.distance(home, line).is_some_and(|there| Some(there) < here);
+                if passed && self.copies(key).nth(1).is_none() {
+                    return Some((Place { line: index as u32, slot: number as u8 }, key, value));
+                }
+            }
+        }
+        None
+    }
+}
+
+/// What tests look at.
+#[cfg(test)]
+impl Writer {
+    pub(super) fn home_of(&self, key: PackedKey) -> usize {
+        self.shared.home(key)
+    }
+
+    #[cfg(loom)]
+    pub(super) fn is_at_home(&self, key: PackedKey) -> bool {
+        self.copies(key).map(|(distance, ..)| distance).eq([0])
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+impl Writer {
+    pub(super) fn lines(&self) -> usize {
+        self.shared.lines()
+    }
+
+    /// Lines that a look-up reads, in the mean of these keys.
+    pub(super) fn mean_lines(&self, keys: &[PackedKey]) -> f64 {
+        let lines_of = |key: PackedKey| {
+            let way = self.shared.way(self.shared.home(key));
+            let goes_on = |&line: &usize| {
+                let (found, end) = self.shared.line(line).unwrap().look(key);
+                found == 0 && !end
+            };
+            1 + way.take_while(goes_on).count().min(self.shared.probes() - 1)
+        };
+        keys.iter().map(|&key| lines_of(key)).sum::<usize>() as f64 / keys.len() as f64
+    }
+
+    /// The counts of passers are what the entries say, every free slot says what its line's count says,
+    /// and a key lies in two places only while one of them is remembered.
+    pub(super) fn check(&self) {
+        let mut passed = vec![0_u8; self.shared.lines()];
+        let mut places = std::collections::HashMap::<_, Vec<Place>>::new();
+        for line in 0..self.shared.lines() {
+            for (slot, word) in self.shared.line(line).unwrap().0.iter().enumerate() {
+                if word.value.load(Ordering::Relaxed) & LIVE == 0 {
+                    continue;
+                }
+                let key = key_of(word);
+                let home = self.shared.home(key);
+                let distance = self.shared.distance(home, line).unwrap();
+                self.shared.way(home).take(distance).for_each(|line| passed[line] += 1);
+                places.entry(key).or_default().push(Place { line: line as u32, slot: slot as u8 });
+            }
+        }
+        assert_eq!(passed, &self.passed[..]);
+        for (line, &count) in passed.iter().enumerate() {
+            for slot in &self.shared.line(line).unwrap().0 {
+                let value = slot.value.load(Ordering::Relaxed);
+                assert!(value & LIVE != 0 || (value & MORE != 0) == (count > 0));
+            }
+        }
+        assert_eq!(places.len(), self.len);
+        for places in places.values().filter(|places| places.len() > 1) {
+            assert_eq!(places.len(), 2);
+            assert!(places.iter().any(|place| self.open.contains(place) || self.closed.contains(place)));
+        }
+    }
+}
+
+fn key_of(slot: &Slot) -> PackedKey {
+    let v6 = slot.value.load(Ordering::Relaxed) & V6 != 0;
+    PackedKey::new(slot.key.load(Ordering::Relaxed), v6)
+}
+
+fn holds(slot: &Slot, key: PackedKey) -> bool {
+    slot.value.load(Ordering::Relaxed) & !REST == top(key) && slot.key.load(Ordering::Relaxed) == key.bits()
+}
+
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer")
+            .field("len", &self.len)
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
+    }
+}
