@@ -41,6 +41,18 @@ pub(super) struct Slot {
     pub(super) value: AtomicU64,
 }
 
+impl Slot {
+    /// Its value, and the bits of its key.
+    #[inline(always)]
+    fn load(&self) -> (u64, u64) {
+        // Acquire pairs with the writer's Release store of the value, which comes after that of the
+        // key: the key below is the one that this value was stored for, or a later one. It is no later
+        // one, for that is only stored after a quiescent point of this reader.
+        let value = self.value.load(Ordering::Acquire);
+        (value, self.key.load(Ordering::Relaxed))
+    }
+}
+
 /// A cache line of slots.
 #[cfg_attr(not(loom), derive(bytemuck::Zeroable), repr(C, align(64)))]
 pub(super) struct Line(pub(super) [Slot; SLOTS]);
@@ -55,26 +67,38 @@ pub(super) const fn top(key: PackedKey) -> u64 {
 }
 
 impl Line {
-    /// The value of `key` here, or 0; and whether the search ends here if it is 0. No branch.
+    /// The value of `key` here, or 0.
+    ///
+    /// No branch depends on the slot that it is in: nobody could foresee it.
     #[inline(always)]
-    pub(super) fn look(&self, key: PackedKey) -> (u64, bool) {
-        let (bits, top) = (key.bits(), top(key));
-        let mut found = 0;
-        let mut end = false;
+    pub(super) fn value_of(&self, key: PackedKey) -> u64 {
+        let bits = key.bits();
+        let mut value = 0;
         for slot in &self.0 {
-            // Acquire pairs with the writer's Release store of the value, which comes after that of the
-            // key: the key below is the one that this value was stored for, or a later one. It is no
-            // later one, for that is only stored after a quiescent point of this reader.
-            let value = slot.value.load(Ordering::Acquire);
-            let here = slot.key.load(Ordering::Relaxed) == bits && value & !REST == top;
-            // Not `|=`: an entry that is removed and made again meanwhile may be seen in two slots.
-            found = if here { value & REST } else { found };
-            end |= value & !REST == 0;
+            let (here, its_bits) = slot.load();
+            value = if its_bits == bits { here } else { value };
         }
-        (found, end)
+        // No entry has the value 0.
+        let found = value ^ top(key);
+        if found <= REST {
+            return found;
+        }
+        // The bits may be there twice: of a removed entry, of the other family, of a slot never used.
+        if value != 0 || bits == 0 { self.look_closely(key) } else { 0 }
     }
 
-    /// Whether a search ends here. For the writer.
+    #[cold]
+    fn look_closely(&self, key: PackedKey) -> u64 {
+        let mut slots = self.0.iter().map(Slot::load);
+        slots
+            .find(|&(value, bits)| bits == key.bits() && value & !REST == top(key))
+            .map_or(0, |(v, _)| v & REST)
+    }
+
+    /// Whether the search for a key that is not here ends here.
+    ///
+    /// Relaxed: no key is read for it. Whoever was told of an entry sees what its writer did before.
+    #[inline(always)]
     pub(super) fn ends(&self) -> bool {
         self.0.iter().any(|slot| slot.value.load(Ordering::Relaxed) & !REST == 0)
     }
@@ -130,6 +154,14 @@ impl Shared {
     #[inline(always)]
     pub(super) fn line(&self, index: usize) -> Option<&Line> {
         self.lines.get(index)
+    }
+
+    /// Asks for a line before it is read.
+    #[inline(always)]
+    pub(super) fn prefetch(&self, index: usize) {
+        if let Some(line) = self.lines.get(index) {
+            cpu::prefetch(line);
+        }
     }
 
     /// The line in which a key is at home.

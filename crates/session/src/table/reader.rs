@@ -3,11 +3,10 @@
 use std::fmt;
 
 use super::PackedKey;
-use super::line::{Arc, PROBES, Shared};
+use super::line::{Arc, Shared};
 
 /// Keys that are looked up together: as many cache lines as are asked for at once.
 const BULK: usize = 32;
-
 /// Looks up, from any thread that is registered with the table's [`cpu::Epochs`] and online.
 #[derive(Clone)]
 pub struct Reader {
@@ -24,16 +23,17 @@ impl Reader {
     #[must_use]
     pub fn lookup(&self, key: PackedKey) -> Option<u64> {
         let shared = &*self.shared;
-        let mut line = shared.home(key);
-        for distance in 1..=PROBES {
-            let (value, end) = shared.line(line)?.look(key);
+        let mut index = shared.home(key);
+        for next in 1..=shared.probes() {
+            let line = shared.line(index)?;
+            let value = line.value_of(key);
             if value != 0 {
                 return Some(value);
             }
-            if end || distance >= shared.probes() {
+            if line.ends() {
                 return None;
             }
-            line = shared.step(line, distance);
+            index = shared.step(index, next);
         }
         None
     }
@@ -50,53 +50,66 @@ impl Reader {
     #[inline(always)]
     fn lookup_some(&self, keys: &[PackedKey], values: &mut [u64]) {
         let shared = &*self.shared;
-        let mut lines = [0_usize; BULK];
-        for (&key, line) in keys.iter().zip(&mut lines) {
-            *line = shared.home(key);
-            if let Some(line) = shared.line(*line) {
-                cpu::prefetch(line);
-            }
+        let mut indices = [0_usize; BULK];
+        for (&key, index) in keys.iter().zip(&mut indices) {
+            *index = shared.home(key);
+            shared.prefetch(*index);
         }
         // A bit for each key that may lie further on.
         let mut left = 0_u32;
-        for (place, ((&key, index), value)) in keys.iter().zip(&mut lines).zip(&mut *values).enumerate() {
-            let Some(line) = shared.line(*index) else { continue };
-            let (found, end) = line.look(key);
-            *value = found;
-            let on = found == 0 && !end && shared.probes() > 1;
-            left |= u32::from(on) << place;
-            let next = shared.step(*index, 1);
-            // The next line is asked for at once, without a branch: nobody can foresee who needs it.
-            // Whoever does not asks for the one that is here already.
-            if let Some(next) = shared.line(if on { next } else { *index }) {
-                cpu::prefetch(next);
+        for (place, ((&key, index), value)) in keys.iter().zip(&mut indices).zip(&mut *values).enumerate() {
+            let Some(line) = shared.line(*index) else { return };
+            *value = line.value_of(key);
+            if *value == 0 && !line.ends() && shared.probes() > 1 {
+                left |= 1 << place;
+                *index = shared.step(*index, 1);
+                shared.prefetch(*index);
             }
-            *index = next;
         }
-        let mut distance = 1;
-        while left != 0 {
-            distance += 1;
-            let last = distance >= shared.probes();
+        if left != 0 {
+            self.lookup_further(keys, values, &mut indices, left);
+        }
+    }
+
+    /// The second line and those behind it, for the keys in `left`: each round reads one line of each.
+    #[inline(never)]
+    fn lookup_further(
+        &self,
+        keys: &[PackedKey],
+        values: &mut [u64],
+        indices: &mut [usize; BULK],
+        mut left: u32,
+    ) {
+        let shared = &*self.shared;
+        // In a round the line at `next - 1` steps from home is read, and that at `next` steps is asked for.
+        for next in 2..=shared.probes() {
             let mut these = left;
             while these != 0 {
                 let place = these.trailing_zeros() as usize;
                 these &= these - 1;
                 let (Some(&key), Some(index), Some(value)) =
-                    (keys.get(place), lines.get_mut(place), values.get_mut(place))
+                    (keys.get(place), indices.get_mut(place), values.get_mut(place))
                 else {
                     return;
                 };
                 let Some(line) = shared.line(*index) else { return };
-                let (found, end) = line.look(key);
-                *value = found;
-                if found != 0 || end || last {
+                *value = line.value_of(key);
+                if *value != 0 || line.ends() {
                     left &= !(1 << place);
                     continue;
                 }
-                *index = shared.step(*index, distance);
-                if let Some(next) = shared.line(*index) {
-                    cpu::prefetch(next);
+                *index = shared.step(*index, next);
+                shared.prefetch(*index);
+                // Who is not found in the second line may be some lines away, and there is little else
+                // to do while they come: three are asked for together, then one more in each round.
+                let second = shared.step(*index, next + 1);
+                if next == 2 {
+                    shared.prefetch(second);
                 }
+                shared.prefetch(shared.step(second, next + 2));
+            }
+            if left == 0 {
+                return;
             }
         }
     }

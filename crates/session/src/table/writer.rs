@@ -134,7 +134,9 @@ impl Writer {
         let home = self.shared.home(key);
         let free = self.shared.way(home).enumerate().find_map(|(distance, line)| {
             let slots = &self.shared.line(line)?.0;
-            let slot = slots.iter().position(|slot| self.is_usable(slot, key))?;
+            // The slot that this key had before, if there is one: its bits are not to be there twice.
+            let before = slots.iter().position(|slot| is_left(slot, key));
+            let slot = before.or_else(|| slots.iter().position(|slot| self.is_usable(slot)))?;
             Some((distance, Place { line: line as u32, slot: slot as u8 }))
         });
         let Some((distance, place)) = free.filter(|_| self.len < self.capacity) else {
@@ -183,8 +185,8 @@ impl Writer {
     #[inline]
     pub fn prefetch(&self, key: PackedKey) {
         let home = self.shared.home(key);
-        if let (Some(line), Some(passed)) = (self.shared.line(home), self.passed.get(home)) {
-            cpu::prefetch(line);
+        self.shared.prefetch(home);
+        if let Some(passed) = self.passed.get(home) {
             cpu::prefetch(passed);
         }
     }
@@ -250,11 +252,10 @@ impl Writer {
             })
     }
 
-    /// Whether an entry for this key may be written to a slot.
-    fn is_usable(&self, slot: &Slot, key: PackedKey) -> bool {
+    /// Whether an entry of any key may be written to a slot.
+    fn is_usable(&self, slot: &Slot) -> bool {
         let value = slot.value.load(Ordering::Relaxed);
-        // The key that is there already needs no grace: nothing about it changes but the value.
-        value & LIVE == 0 && (value & REST <= self.usable || slot.key.load(Ordering::Relaxed) == key.bits())
+        value & LIVE == 0 && value & REST <= self.usable
     }
 
     fn slot(&self, place: Place) -> Option<&Slot> {
@@ -267,7 +268,7 @@ impl Writer {
         self.pass(home, distance);
         if let Some(slot) = self.slot(place) {
             slot.key.store(key.bits(), Ordering::Relaxed);
-            // Release pairs with the Acquire load in `Line::look`: the key is there before its value.
+            // Release pairs with the Acquire load in `Slot::load`: the key is there before its value.
             slot.value.store(value, Ordering::Release);
         }
     }
@@ -380,11 +381,7 @@ impl Writer {
         if !passed || self.open.len() == self.open.capacity() {
             return false;
         }
-        let usable = |slot: &Slot| {
-            let value = slot.value.load(Ordering::Relaxed);
-            value & LIVE == 0 && value & REST <= self.usable
-        };
-        if !self.slot(place).is_some_and(usable) {
+        if !self.slot(place).is_some_and(|slot| self.is_usable(slot)) {
             return false;
         }
         let Some((old, key, value)) = self.passer_of(line) else { return false };
@@ -442,8 +439,8 @@ impl Writer {
         let lines_of = |key: PackedKey| {
             let way = self.shared.way(self.shared.home(key));
             let goes_on = |&line: &usize| {
-                let (found, end) = self.shared.line(line).unwrap().look(key);
-                found == 0 && !end
+                let line = self.shared.line(line).unwrap();
+                line.value_of(key) == 0 && !line.ends()
             };
             1 + way.take_while(goes_on).count().min(self.shared.probes() - 1)
         };
@@ -485,6 +482,12 @@ impl Writer {
 fn key_of(slot: &Slot) -> PackedKey {
     let v6 = slot.value.load(Ordering::Relaxed) & V6 != 0;
     PackedKey::new(slot.key.load(Ordering::Relaxed), v6)
+}
+
+/// Whether a slot was this key's, and nobody's since. An entry of the key may be written to it without
+/// a grace period: nothing about it changes but the value.
+fn is_left(slot: &Slot, key: PackedKey) -> bool {
+    slot.value.load(Ordering::Relaxed) & LIVE == 0 && slot.key.load(Ordering::Relaxed) == key.bits()
 }
 
 fn holds(slot: &Slot, key: PackedKey) -> bool {
