@@ -58,6 +58,13 @@ impl Outcome {
         self
     }
 
+    /// With a promise for the cycles of one of the rivals.
+    #[must_use]
+    pub fn with_cycles_bar(mut self, name: &str, bar: f64) -> Self {
+        self.cycles.iter_mut().filter(|sample| sample.name == name).for_each(|sample| sample.bar = Some(bar));
+        self
+    }
+
     /// With a remark.
     #[must_use]
     pub fn with_note(mut self, note: impl Into<String>) -> Self {
@@ -71,7 +78,11 @@ impl Outcome {
             let bar = ratio.bar.filter(|bar| ratio.value > *bar)?;
             Some(format!("{} {}: {:.2}, promised is {bar}", self.id, ratio.name, ratio.value))
         };
-        self.ratios.iter().filter_map(above)
+        let slow = |sample: &Sample| {
+            let bar = sample.bar.filter(|bar| sample.p10 > *bar)?;
+            Some(format!("{} {}: {:.1} cycles, promised is {bar}", self.id, sample.name, sample.p10))
+        };
+        self.ratios.iter().filter_map(above).chain(self.cycles.iter().filter_map(slow))
     }
 }
 
@@ -83,7 +94,7 @@ impl fmt::Display for Outcome {
         }
         if !self.cycles.is_empty() {
             write!(f, "\n    cycles, p10 (median):")?;
-            for (index, Sample { name, p10, median }) in self.cycles.iter().enumerate() {
+            for (index, Sample { name, p10, median, .. }) in self.cycles.iter().enumerate() {
                 let comma = if index == 0 { "" } else { "," };
                 write!(f, "{comma} {name} {p10:.1} ({median:.1})")?;
             }
@@ -119,5 +130,8 @@ mod tests {
         assert_eq!(outcome().with_bar("ours/floor", 1.4).broken_bars().count(), 0);
         assert_eq!(outcome().with_bar("ours/floor", 1.3).broken_bars().count(), 1);
         assert_eq!(outcome().broken_bars().count(), 0);
+        assert_eq!(outcome().with_cycles_bar("ours", 14.0).broken_bars().count(), 0);
+        let broken: Vec<_> = outcome().with_cycles_bar("ours", 13.5).broken_bars().collect();
+        assert_eq!(broken, ["parse/x/64 ours: 14.0 cycles, promised is 13.5"]);
     }
 }

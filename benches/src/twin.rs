@@ -100,3 +100,60 @@ pub(crate) fn stay_on(processor: u32) -> bool {
     // SAFETY: it changes where the calling thread may run, nothing else.
     unsafe { c::twin_stay_on(processor) == 0 }
 }
+
+/// DPDK's hash table. See `twin/hash.c`.
+#[cfg(feature = "dpdk")]
+pub(crate) mod hash {
+    use std::ffi::{c_int, c_uint, c_void};
+    use std::ptr::NonNull;
+    use std::sync::OnceLock;
+
+    unsafe extern "C" {
+        fn twin_hash_start(megabytes: c_uint, huge: c_int) -> c_int;
+        fn twin_hash_new(entries: u32) -> *mut c_void;
+        fn twin_hash_add(table: *mut c_void, key: u64, value: u64) -> c_int;
+        fn twin_hash_lookup(table: *mut c_void, keys: *const u64, count: u32, values: *mut u64) -> u64;
+    }
+
+    /// A table that is filled by one thread and never freed.
+    pub(crate) struct Table(NonNull<c_void>);
+
+    // SAFETY: the table is DPDK's own memory, tied to no thread.
+    unsafe impl Send for Table {}
+    // SAFETY: what takes `&self` is `lookup`, which DPDK allows from any thread without a lock
+    // (RTE_HASH_EXTRA_FLAGS_RW_CONCURRENCY_LF).
+    unsafe impl Sync for Table {}
+
+    /// Starts EAL, once in a process, with this much memory. It moves the calling thread to processor 0.
+    pub(crate) fn start(megabytes: u32, huge: bool) {
+        static STARTED: OnceLock<bool> = OnceLock::new();
+        let start = || {
+            // SAFETY: called once; it keeps no pointer to what it was given.
+            unsafe { twin_hash_start(megabytes, c_int::from(huge)) == 0 }
+        };
+        assert!(*STARTED.get_or_init(start), "EAL does not start with {megabytes} MB");
+    }
+
+    impl Table {
+        /// A table for this many entries. EAL was started.
+        pub(crate) fn new(entries: u32) -> Self {
+            // SAFETY: it has no preconditions but EAL, and says so where that is missing: NULL.
+            let table = unsafe { twin_hash_new(entries) };
+            Self(NonNull::new(table).expect("no memory for rte_hash"))
+        }
+
+        pub(crate) fn add(&mut self, key: u64, value: u64) {
+            // SAFETY: the table is never freed, and `&mut self` says that nobody else writes.
+            let failed = unsafe { twin_hash_add(self.0.as_ptr(), key, value) };
+            assert_eq!(failed, 0, "rte_hash is full");
+        }
+
+        /// Looks up at most 64 keys; a bit for each that was found.
+        #[inline(always)]
+        pub(crate) fn lookup(&self, keys: &[u64], values: &mut [u64; 64]) -> u64 {
+            let count = keys.len().min(64);
+            // SAFETY: it reads `count` keys and writes at most as many values, of which there are 64.
+            unsafe { twin_hash_lookup(self.0.as_ptr(), keys.as_ptr(), count as u32, values.as_mut_ptr()) }
+        }
+    }
+}

@@ -6,6 +6,7 @@ mod balance;
 mod parse;
 mod pipeline;
 mod ring;
+mod tunnels;
 
 /// A group: what is measured together.
 #[derive(Clone, Copy, Debug)]
@@ -17,9 +18,10 @@ pub struct Group {
 }
 
 /// All of them.
-pub const ALL: [Group; 4] = [
+pub const ALL: [Group; 5] = [
     Group { name: "parse", run: parse::run },
     Group { name: "balance", run: balance::run },
     Group { name: "ring", run: ring::run },
     Group { name: "pipeline", run: pipeline::run },
+    Group { name: "tunnels", run: tunnels::run },
 ];
