@@ -61,7 +61,8 @@ fn all(scale: &Scale) -> Vec<Outcome> {
         #[cfg(feature = "dpdk")]
         peer.add(key, value(key));
     }
-    let mut lines = Array::<[u64; 8]>::zeroed(count.div_ceil(3) as usize, Pages::Huge).unwrap();
+    let mut lines =
+        Array::<[u64; 8]>::zeroed((count.div_ceil(3) + count / 96) as usize, Pages::Huge).unwrap();
     lines.iter_mut().for_each(|line| line[0] = 1);
     let pages = format!("floor on {:?} pages", lines.backing());
     #[cfg(feature = "dpdk")]
@@ -82,7 +83,7 @@ fn all(scale: &Scale) -> Vec<Outcome> {
         (0..WANTED.min(kept as usize))
             .map(|_| {
                 state = crate::frames::next(state);
-                key(first + ((state >> 32) * u64::from(below) >> 32) as u32)
+                key(first + (((state >> 32) * u64::from(below)) >> 32) as u32)
             })
             .collect()
     };
@@ -186,7 +187,7 @@ fn case(tables: &mut Tables, name: &str, keys: &[u64], scale: &Scale) -> Outcome
     let peer = &tables.peer;
     let (mut a, mut b, mut c) = (Bursts::new(keys), Bursts::new(keys), Bursts::new(keys));
     let burst = BURST as u64;
-    let mut rivals = vec![
+    let rivals = vec![
         Rival::new("floor", burst, |n| {
             for _ in 0..n {
                 black_box(floor(lines, a.next()));
@@ -215,13 +216,15 @@ fn case(tables: &mut Tables, name: &str, keys: &[u64], scale: &Scale) -> Outcome
     #[cfg(feature = "dpdk")]
     let mut d = Bursts::new(keys);
     #[cfg(feature = "dpdk")]
-    rivals.push(Rival::new("rte_hash", burst, |n| {
+    let rivals = rivals.into_iter().chain([Rival::new("rte_hash", burst, |n| {
         for _ in 0..n {
             let mut values = [0; 64];
             black_box(peer.lookup(d.next(), &mut values));
             black_box(&mut values);
         }
-    }));
+    })]);
+    #[cfg(feature = "dpdk")]
+    let rivals = rivals.collect();
     let samples = measure(scale, rivals);
     let mut ratios = vec![("ours", "floor"), ("naive", "ours")];
     if cfg!(feature = "dpdk") {

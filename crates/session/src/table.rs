@@ -73,7 +73,7 @@ pub const VALUE_MAX: u64 = (1 << 62) - 1;
 /// How large a table is, and what it lies on.
 #[derive(Clone, Copy, Debug)]
 pub struct TableLimits {
-    /// Entries at most. A third of them is the number of 64-byte lines.
+    /// Entries at most. Each takes 22.4 bytes.
     pub entries: u32,
     /// Small pages are taken as they are used; huge ones are faster.
     pub pages: Pages,
@@ -91,7 +91,9 @@ pub fn table(limits: TableLimits, epochs: &Epochs) -> io::Result<(Writer, Reader
     Ok((writer, reader))
 }
 
-#[cfg(all(test, loom))]
+#[cfg(loom)]
+#[cfg(test)]
 mod loom_tests;
-#[cfg(all(test, not(loom)))]
+#[cfg(not(loom))]
+#[cfg(test)]
 mod tests;
