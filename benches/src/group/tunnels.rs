@@ -201,13 +201,11 @@ fn case(tables: &mut Tables, name: &str, keys: &[u64], scale: &Scale) -> Outcome
             }
         }),
         Rival::new("ours", burst, |n| {
+            let mut values = [0; BURST];
             for _ in 0..n {
-                let mut values = [0; BURST];
-                let mut packed_keys = [PackedKey::NONE; BURST];
-                for (place, &key) in packed_keys.iter_mut().zip(c.next()) {
-                    *place = packed(key);
-                }
-                reader.lookup_bulk(&packed_keys, &mut values);
+                let keys = c.next();
+                let packed: [PackedKey; BURST] = std::array::from_fn(|place| packed(keys[place]));
+                reader.lookup_bulk(&packed, &mut values);
                 black_box(&mut values);
                 here.quiescent();
             }
@@ -217,8 +215,8 @@ fn case(tables: &mut Tables, name: &str, keys: &[u64], scale: &Scale) -> Outcome
     let mut d = Bursts::new(keys);
     #[cfg(feature = "dpdk")]
     let rivals = rivals.into_iter().chain([Rival::new("rte_hash", burst, |n| {
+        let mut values = [0; 64];
         for _ in 0..n {
-            let mut values = [0; 64];
             black_box(peer.lookup(d.next(), &mut values));
             black_box(&mut values);
         }

@@ -59,6 +59,35 @@ fn loom_a_slot_that_is_reused_shows_nobody_elses_value() {
     });
 }
 
+/// Whoever sees the value of the new key sees that key, too.
+#[test]
+fn loom_a_value_is_seen_after_its_key() {
+    model(|| {
+        let (mut writer, reader, epochs) = one_line(3);
+        for number in 1..=3 {
+            writer.insert(key(number), number).unwrap();
+        }
+        let mut here = epochs.register().unwrap();
+        assert_eq!(writer.remove(key(1)), Some(1));
+        writer.reclaim();
+        let reading = thread::spawn(move || {
+            here.quiescent();
+            for _ in 0..2 {
+                assert_eq!(reader.lookup(key(1)), None);
+            }
+            drop(here);
+        });
+        for number in 4..=5 {
+            writer.reclaim();
+            // Into the fourth slot while the first one is not usable, then into that.
+            let _ = writer.insert(key(number), number);
+            // Three entries are the most: one less for the next one.
+            writer.remove(key(2));
+        }
+        reading.join().unwrap();
+    });
+}
+
 /// What was inserted before a message was sent is found by whoever got the message.
 #[test]
 fn loom_what_was_told_is_found() {

@@ -5,10 +5,8 @@ use std::fmt;
 use super::PackedKey;
 use super::line::{Arc, Shared};
 
-/// Keys that are looked up together.
-const BULK: usize = 64;
-/// Lines that are asked for ahead of the one that is read: about as many as can be on their way at once.
-const AHEAD: usize = 16;
+/// Keys that are looked up together: as many cache lines as are asked for at once.
+const BULK: usize = 32;
 /// Looks up, from any thread that is registered with the table's [`cpu::Epochs`] and online.
 #[derive(Clone)]
 pub struct Reader {
@@ -40,7 +38,7 @@ impl Reader {
         None
     }
 
-    /// Writes the value of each key to the same place of `values`, or 0 where there is none. Many lines
+    /// Writes the value of each key to the same place of `values`, or 0 where there is none. All lines
     /// are asked for before the first one is read. What is longer in one of the two is left alone.
     #[inline]
     pub fn lookup_bulk(&self, keys: &[PackedKey], values: &mut [u64]) {
@@ -53,18 +51,13 @@ impl Reader {
     fn lookup_some(&self, keys: &[PackedKey], values: &mut [u64]) {
         let shared = &*self.shared;
         let mut indices = [0_usize; BULK];
-        for (&key, index) in keys.iter().zip(&mut indices).take(AHEAD) {
+        for (&key, index) in keys.iter().zip(&mut indices) {
             *index = shared.home(key);
             shared.prefetch(*index);
         }
         // A bit for each key that may lie further on.
-        let mut left = 0_u64;
-        for (place, (&key, value)) in keys.iter().zip(&mut *values).enumerate() {
-            if let (Some(&key), Some(index)) = (keys.get(place + AHEAD), indices.get_mut(place + AHEAD)) {
-                *index = shared.home(key);
-                shared.prefetch(*index);
-            }
-            let Some(index) = indices.get_mut(place) else { return };
+        let mut left = 0_u32;
+        for (place, ((&key, index), value)) in keys.iter().zip(&mut indices).zip(&mut *values).enumerate() {
             let Some(line) = shared.line(*index) else { return };
             *value = line.value_of(key);
             if *value == 0 && !line.ends() && shared.probes() > 1 {
@@ -85,7 +78,7 @@ impl Reader {
         keys: &[PackedKey],
         values: &mut [u64],
         indices: &mut [usize; BULK],
-        mut left: u64,
+        mut left: u32,
     ) {
         let shared = &*self.shared;
         // In a round the line at `next - 1` steps from home is read, and that at `next` steps is asked for.
