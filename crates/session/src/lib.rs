@@ -4,8 +4,25 @@
 mod record;
 mod table;
 
+mod arena;
+mod effects;
+mod endpoints;
+mod gtpv1;
+mod gtpv2;
+mod index;
+mod install;
+mod intern;
+mod life;
+mod message;
+mod pfcp;
+mod report;
+mod sessions;
+mod slots;
+mod state;
+mod transactions;
+mod unknown;
+
+pub use effects::{Counters, Effects, Full, Limits, Pin, Refused, SessionId, TunnelId, View};
 pub use record::{BearerRecord, FTeidRecord, Filter, Record, State};
-pub use table::{
-    InsertError, PackedKey, Reader, TableLimits, TunnelLimits, TunnelReader, TunnelWriter, VALUE_MAX, Writer,
-    table, tunnels,
-};
+pub use report::Cursor;
+pub use sessions::Sessions;

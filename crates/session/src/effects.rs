@@ -1,0 +1,149 @@
+//! What goes in and out of [`crate::Sessions`] besides events.
+
+use std::net::IpAddr;
+
+use types::{Apn, Imsi, Plmn, Toward, TunnelKey, UeAddress};
+
+/// A session: a number from 1 to `sessions_max`. It is given out again after [`crate::Sessions::free`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u32);
+
+/// A user-plane tunnel: a number from 1 to `tunnels_max`. A tunnel keeps it when its session is merged
+/// into another.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TunnelId(pub u32);
+
+/// How much is kept, and for how long.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Sessions, ended ones that were not freed included.
+    pub sessions_max: u32,
+    /// User-plane tunnels, past ones included.
+    pub tunnels_max: u32,
+    /// Requests that wait for their answer, and answered ones for 30 s; about 1.3 KB each.
+    pub transactions_max: u32,
+    /// A session without a packet for so long has ended.
+    pub idle_secs: u32,
+    /// The same for a session whose control plane was never seen.
+    pub unknown_idle_secs: u32,
+    /// Networks that are home besides the serving one.
+    pub home_plmns: Vec<Plmn>,
+}
+
+impl Default for Limits {
+    /// The defaults of the configuration.
+    fn default() -> Self {
+        Self {
+            sessions_max: 1_000_000,
+            tunnels_max: 4_000_000,
+            transactions_max: 65_536,
+            idle_secs: 86_400,
+            unknown_idle_secs: 300,
+            home_plmns: Vec::new(),
+        }
+    }
+}
+
+/// What a session is pinned by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pin {
+    /// The subscriber.
+    Imsi(Imsi),
+    /// An address of the UE: IPv4, else the prefix of IPv6.
+    Ue {
+        /// The address.
+        address: IpAddr,
+        /// The network instance or APN that it is an address of, where that is known.
+        network: Option<Apn>,
+    },
+    /// Nothing is known of the subscriber.
+    None,
+}
+
+/// A session as far as a verdict on its packets depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct View {
+    /// Which it is.
+    pub session: SessionId,
+    /// What it is pinned by.
+    pub pin: Pin,
+    /// Keyed hash over IMSI and anchor.
+    pub correlation_id: u64,
+    /// The UE's addresses.
+    pub ue: UeAddress,
+    /// Which way the packets of the tunnel go that this is told of.
+    pub toward: Option<Toward>,
+    /// Whether its control plane was seen.
+    pub known: bool,
+    /// When it was made.
+    pub created_ns: u64,
+}
+
+/// What the keeper of the tables has to do. Called while an event is handled.
+pub trait Effects {
+    /// Packets to `key` belong to this session from now on. Called again for a tunnel when something
+    /// changes that a verdict depends on, and when it goes to another session without being unbound.
+    fn bind(&mut self, tunnel: TunnelId, key: TunnelKey, view: &View);
+
+    /// Packets to `key` belong to nobody known from now on.
+    fn unbind(&mut self, tunnel: TunnelId, key: TunnelKey);
+
+    /// A UE address (IPv6: the prefix) is of this one live known session now; `None`: of none, or of
+    /// several.
+    fn place_ue(&mut self, address: IpAddr, view: Option<&View>);
+
+    /// The session has ended: [`crate::Sessions::record`] tells of it until it is freed. Its tunnels
+    /// were unbound before.
+    fn ended(&mut self, session: SessionId);
+
+    /// The session is gone: all that it had is in `into` now. Its number may be given out again when
+    /// its epoch is over.
+    fn merged(&mut self, session: SessionId, into: SessionId);
+
+    /// A tunnel of long ago leaves the session's record; its number may be given out again when its
+    /// epoch is over. What was counted in it is still to be in the sums of the session.
+    fn folded(&mut self, session: SessionId, tunnel: TunnelId, toward: Option<Toward>);
+}
+
+/// Why there is no unknown session for a tunnel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Full {
+    /// `sessions_max` are there.
+    Sessions,
+    /// `tunnels_max` are there, or the addresses of nodes are too many.
+    Tunnels,
+}
+
+/// What did not fit, counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// Sessions that were not made.
+    pub sessions_full: u64,
+    /// Endpoints that were not learned.
+    pub tunnels_full: u64,
+    /// Requests that were forgotten before their time was over.
+    pub transactions_full: u64,
+    /// Endpoints that were not learned because of too many addresses of nodes.
+    pub nodes_full: u64,
+    /// APNs and network instances that were not learned.
+    pub names_full: u64,
+}
+
+/// How many there were: `created = active + deleted + expired`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Sessions made; one that was merged into another is none.
+    pub created: u64,
+    /// Of them, up now.
+    pub active: u64,
+    /// Ended by signalling.
+    pub deleted: u64,
+    /// Ended by time.
+    pub expired: u64,
+    /// Changes of the probe of a session.
+    pub moved: u64,
+    /// Past endpoints that were more than a session keeps.
+    pub folded: u64,
+    /// What did not fit.
+    pub refused: Refused,
+}

@@ -1,0 +1,243 @@
+//! The outside of it all: [`Sessions`].
+
+use std::net::IpAddr;
+
+use arrayvec::ArrayVec;
+use types::{ProbeId, SessionEvent, Signalling, Toward, TunnelKey};
+
+use crate::effects::{Counters, Effects, Full, Limits, SessionId, TunnelId, View};
+use crate::index::HashKey;
+use crate::message::Message;
+use crate::record::{Filter, Record};
+use crate::report::Cursor;
+use crate::state::{State, Targets};
+use crate::transactions::{Step, Transactions};
+use crate::{gtpv1, gtpv2, pfcp};
+
+/// What a message is for sessions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    Request,
+    Answer,
+    Neither,
+}
+
+fn part(event: &SessionEvent) -> Part {
+    let is_request = match event.protocol {
+        Signalling::Gtpv1 => gtpv1::is_request,
+        Signalling::Gtpv2 => gtpv2::is_request,
+        Signalling::Pfcp => pfcp::is_request,
+    };
+    if is_request(event.message) {
+        Part::Request
+    } else if event.message.checked_sub(1).is_some_and(is_request) {
+        Part::Answer
+    } else {
+        Part::Neither
+    }
+}
+
+/// All sessions, and what their messages say.
+///
+/// Time comes with the events; nothing in here waits, allocates after [`Sessions::new`] or knows a
+/// packet. Ended sessions stay readable until the keeper frees them:
+///
+/// ```
+/// # use session::{Effects, Limits, Sessions};
+/// # fn tick(sessions: &mut Sessions, now_ns: u64, effects: &mut impl Effects) {
+/// sessions.expire(now_ns, |_tunnel| 0, effects);
+/// while let Some(id) = sessions.next_ended() {
+///     if let Some(record) = sessions.record(id, |_tunnel| (0, 0)) {
+///         println!("{:?} ended at {:?}", record.state, record.ended_ns);
+///     }
+///     sessions.free(id);
+/// }
+/// # }
+/// ```
+pub struct Sessions {
+    state: State,
+    transactions: Transactions,
+    /// The message in hand.
+    scratch: Box<Message>,
+}
+
+impl Sessions {
+    /// `seed` is the secret of the tables and shows nowhere; `cluster` the key of the correlation ids,
+    /// which boxes with one `cluster_key` share.
+    #[must_use]
+    pub fn new(limits: Limits, seed: u64, cluster: [u64; 4]) -> Self {
+        let key = HashKey::new(seed);
+        Self {
+            transactions: Transactions::new(limits.transactions_max, key),
+            state: State::new(limits, key, cluster),
+            scratch: Box::new(Message::new()),
+        }
+    }
+
+    /// One message of the control plane.
+    pub fn handle(&mut self, event: &SessionEvent, effects: &mut impl Effects) {
+        self.state.settle_due(event.time_ns, effects);
+        let full = &mut self.state.counters.refused.transactions_full;
+        let part = part(event);
+        let step = match part {
+            Part::Request => self.transactions.request(event, &mut self.scratch, full),
+            Part::Answer => self.transactions.answer(event, &mut self.scratch, full),
+            Part::Neither => return,
+        };
+        match step {
+            Step::Nothing => {}
+            Step::Orphan => {
+                if event.protocol == Signalling::Gtpv2 {
+                    self.state.orphan(&self.scratch, effects);
+                }
+            }
+            Step::Pair(slot) => {
+                let Some(kept) = self.transactions.message(slot) else { return };
+                let (request, answer) =
+                    if part == Part::Request { (&*self.scratch, kept) } else { (kept, &*self.scratch) };
+                match event.protocol {
+                    Signalling::Gtpv1 => self.state.apply_v1(request, answer, effects),
+                    Signalling::Gtpv2 => self.state.apply_v2(request, answer, effects),
+                    Signalling::Pfcp => self.state.apply_pfcp(request, answer, effects),
+                }
+                self.transactions.done(slot);
+            }
+        }
+    }
+
+    /// Makes an unknown session of a tunnel that is in no table: its hold time is over. `outer_source` is
+    /// who sends into it. Of a tunnel that is known it returns what is known.
+    pub fn unknown(
+        &mut self,
+        key: TunnelKey,
+        outer_source: IpAddr,
+        time_ns: u64,
+        effects: &mut impl Effects,
+    ) -> Result<(SessionId, TunnelId), Full> {
+        let (session, tunnel) = self.state.unknown(key, outer_source, time_ns, effects)?;
+        Ok((SessionId(session), TunnelId(tunnel)))
+    }
+
+    /// The UE address of an unknown session's tunnel has become clear, or is another one now. Joins the
+    /// two unknown tunnels whose outer addresses are the same pair reversed and whose UE address is the
+    /// same. Of a known session only the direction of the tunnel is taken, where its interface has both.
+    pub fn learn_ue(
+        &mut self,
+        tunnel: TunnelId,
+        address: IpAddr,
+        toward: Option<Toward>,
+        effects: &mut impl Effects,
+    ) {
+        self.state.learn_ue(tunnel.0, address, toward, effects);
+    }
+
+    /// Ends sessions without a packet or message for their idle time, and lets go of tunnels that were
+    /// replaced. `last_seen`: time of the last packet of a tunnel, 0 without. Looks at a part of the
+    /// sessions in each call: at 256, or all in 16,384 calls.
+    pub fn expire(&mut self, now_ns: u64, last_seen: impl Fn(TunnelId) -> u64, effects: &mut impl Effects) {
+        self.state.expire(now_ns, &last_seen, effects);
+    }
+
+    /// The next session that has ended and was not asked for yet. To be freed when it was read.
+    pub fn next_ended(&mut self) -> Option<SessionId> {
+        self.state.next_ended().map(SessionId)
+    }
+
+    /// Forgets an ended session that [`Self::next_ended`] returned. Its number and those of its tunnels
+    /// are given out again when the epoch is over.
+    pub fn free(&mut self, session: SessionId) {
+        self.state.free(session.0);
+    }
+
+    /// All that is known of a session, active or ended. `counters`: packets and bytes of a tunnel.
+    pub fn record(&self, session: SessionId, counters: impl Fn(TunnelId) -> (u64, u64)) -> Option<Record> {
+        self.state.record(session.0, counters)
+    }
+
+    /// A session as a verdict sees it; `None` if there is no active one of this number.
+    #[must_use]
+    pub fn view(&self, session: SessionId) -> Option<View> {
+        self.state.sessions.at(session.0).is_active().then(|| self.state.view(session.0, None))
+    }
+
+    /// Calls `each` for the active sessions that a filter lets through (its `limit` is the caller's),
+    /// among the next `slots` from the cursor on. Returns where to go on, `None` at the end.
+    pub fn find(
+        &self,
+        filter: &Filter,
+        cursor: Cursor,
+        slots: u32,
+        mut each: impl FnMut(SessionId),
+    ) -> Option<Cursor> {
+        self.state.find(filter, cursor, slots, |slot| each(SessionId(slot)))
+    }
+
+    /// The probe that a session's packets go to. Returns whether it is another than before.
+    pub fn set_probe(&mut self, session: SessionId, probe: Option<ProbeId>) -> bool {
+        let own = self.state.sessions.at_mut(session.0);
+        if own.state().is_none() {
+            return false;
+        }
+        let before = own.probe();
+        own.set_probe(probe);
+        if before.is_some() && probe.is_some() && before != probe {
+            self.state.counters.moved += 1;
+        }
+        before != probe
+    }
+
+    /// The probe of a session.
+    #[must_use]
+    pub fn probe(&self, session: SessionId) -> Option<ProbeId> {
+        self.state.sessions.at(session.0).probe()
+    }
+
+    /// What was counted.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        self.state.counters
+    }
+
+    /// What is freed from now on may be held by readers in the epoch `now`; what was freed in an epoch
+    /// below `safe` is held by nobody. Before the first call nothing is held by anybody.
+    pub fn set_epochs(&mut self, now: u64, safe: u64) {
+        self.state.now_epoch = now;
+        self.state.safe_epoch = safe;
+    }
+
+    /// The sessions that a message concerns: by the TEID or SEID of its header and the bearers that it
+    /// names, else by its IMSI; of an answer those of its request.
+    pub fn sessions_of(&mut self, event: &SessionEvent) -> ArrayVec<SessionId, 16> {
+        self.scratch.fill(event);
+        let asked = match part(event) {
+            Part::Answer => self.transactions.asked(event),
+            _ => None,
+        };
+        let mut found = self.state.concerned(&self.scratch);
+        if let Some(request) = asked.filter(|_| found.is_empty()) {
+            found = self.state.concerned(request);
+        }
+        found.into_iter().map(SessionId).collect()
+    }
+}
+
+impl State {
+    fn concerned(&self, message: &Message) -> Targets {
+        if message.protocol == Signalling::Pfcp {
+            return self.session_of_pfcp(message).into_iter().collect();
+        }
+        let mut targets = self.control_sessions(message.destination, message.teid);
+        let ebi = match (message.linked_ebi, message.bearers.first()) {
+            (0, Some(bearer)) => bearer.ebi,
+            (linked, _) => linked,
+        };
+        if targets.is_empty() {
+            targets =
+                self.sessions_of_imsi(message.imsi_word()).into_iter().take(targets.capacity()).collect();
+        }
+        match self.with_bearer(&targets, ebi) {
+            Some(slot) if ebi != 0 => core::iter::once(slot).collect(),
+            _ => targets,
+        }
+    }
+}

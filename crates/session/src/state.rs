@@ -1,0 +1,474 @@
+//! The tables, and what is read from them and entered in them one value at a time.
+
+use std::net::IpAddr;
+
+use arrayvec::ArrayVec;
+use types::{Apn, Digits, Imsi, Interface, Teid, Toward, TunnelKey, UeAddress};
+
+use crate::arena::Arena;
+use crate::effects::{Counters, Effects, Limits, Pin, SessionId, TunnelId, View};
+use crate::endpoints::{Endpoint, Endpoints, NODES_MAX};
+use crate::index::{HashKey, Index};
+use crate::intern::Interned;
+use crate::life::Retiring;
+use crate::message::Message;
+use crate::slots::{Pfcp, RuleSlot, SeidSlot, Session};
+
+/// The sessions that one key of the control plane finds: those of one UE at most.
+pub(crate) type Targets = ArrayVec<u32, 16>;
+
+/// Sessions with one IMSI or one UE address that are looked at. More are not found by it.
+const SAME_MAX: usize = 32;
+/// Names of access points and network instances.
+const NAMES_MAX: u32 = u16::MAX as u32;
+
+/// Who a message or a session is about, as far as it says.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Who {
+    pub(crate) imsi: Digits,
+    pub(crate) ue: UeAddress,
+}
+
+impl Who {
+    /// Whether both can be the same: nothing that both know differs.
+    pub(crate) fn agrees(&self, other: &Self) -> bool {
+        fn same<T: PartialEq + Copy>(a: Option<T>, b: Option<T>) -> bool {
+            a.is_none() || b.is_none() || a == b
+        }
+        (self.imsi == other.imsi || self.imsi == Digits::NONE || other.imsi == Digits::NONE)
+            && same(self.ue.v4, other.ue.v4)
+            && same(self.ue.v6, other.ue.v6)
+    }
+}
+
+/// All that is known.
+pub(crate) struct State {
+    pub(crate) limits: Limits,
+    key: HashKey,
+    cluster: [u64; 4],
+    pub(crate) sessions: Arena<Session>,
+    imsis: Index,
+    v4s: Index,
+    v6s: Index,
+    pub(crate) users: Endpoints,
+    pub(crate) controls: Endpoints,
+    pub(crate) pfcps: Arena<Pfcp>,
+    pub(crate) seids: Arena<SeidSlot>,
+    pub(crate) rules: Arena<RuleSlot>,
+    seid_index: Index,
+    pub(crate) nodes: Interned<IpAddr>,
+    pub(crate) names: Interned<Option<Apn>>,
+    pub(crate) counters: Counters,
+    pub(crate) now_epoch: u64,
+    pub(crate) safe_epoch: u64,
+    pub(crate) ended_first: u32,
+    pub(crate) ended_last: u32,
+    pub(crate) retiring: Retiring,
+    /// Where the search for idle sessions goes on.
+    pub(crate) sweep: u32,
+}
+
+impl State {
+    pub(crate) fn new(limits: Limits, key: HashKey, cluster: [u64; 4]) -> Self {
+        let sessions = limits.sessions_max;
+        let endpoints = sessions.saturating_mul(6).max(limits.tunnels_max).min(u32::MAX - 1);
+        Self {
+            key,
+            // A multiplier must not be even: its low bit would never count.
+            cluster: cluster.map(|word| word | 1),
+            sessions: Arena::new(sessions),
+            imsis: Index::new(sessions),
+            v4s: Index::new(sessions),
+            v6s: Index::new(sessions),
+            users: Endpoints::new(limits.tunnels_max, key),
+            controls: Endpoints::new(endpoints, key),
+            pfcps: Arena::new(sessions.saturating_mul(3)),
+            seids: Arena::new(endpoints),
+            rules: Arena::new(sessions.saturating_mul(12).min(u32::MAX - 1)),
+            seid_index: Index::new(endpoints),
+            nodes: Interned::new(NODES_MAX, key),
+            names: Interned::new(NAMES_MAX, key),
+            counters: Counters::default(),
+            now_epoch: 0,
+            safe_epoch: u64::MAX,
+            ended_first: 0,
+            ended_last: 0,
+            retiring: Retiring::new(limits.tunnels_max),
+            sweep: 1,
+            limits,
+        }
+    }
+
+    /// A keyed hash over IMSI and anchor that boxes with one `cluster_key` share.
+    pub(crate) fn correlation(&self, imsi: Digits, address: Option<IpAddr>, teid: u64) -> u64 {
+        let [a, b, c, d] = self.cluster;
+        let (high, low) = match address {
+            None => (0, 0),
+            Some(IpAddr::V4(ip)) => (4, u64::from(ip.to_bits())),
+            Some(IpAddr::V6(ip)) => ((ip.to_bits() >> 64) as u64, ip.to_bits() as u64),
+        };
+        let key = HashKey::new(a ^ b.rotate_left(32));
+        let state = [imsi.bits(), high, low, teid, c].into_iter().fold(d, |state, word| key.add(state, word));
+        key.words(state, c ^ d.rotate_left(17))
+    }
+
+    pub(crate) fn who(&self, session: u32) -> Who {
+        let session = self.sessions.at(session);
+        Who { imsi: session.imsi, ue: session.ue() }
+    }
+
+    pub(crate) fn view(&self, slot: u32, toward: Option<Toward>) -> View {
+        let session = self.sessions.at(slot);
+        let ue = session.ue();
+        let address = ue.v4.map(IpAddr::V4).or_else(|| ue.v6.map(IpAddr::V6));
+        let pin = match (session.imsi, address) {
+            (Digits::NONE, None) => Pin::None,
+            (Digits::NONE, Some(address)) => {
+                let name = if session.network != 0 { session.network } else { session.apn };
+                Pin::Ue { address, network: self.names.value(u32::from(name)) }
+            }
+            (imsi, _) => Pin::Imsi(Imsi(imsi)),
+        };
+        View {
+            session: SessionId(slot),
+            pin,
+            correlation_id: session.correlation,
+            ue,
+            toward,
+            known: session.has(Session::KNOWN),
+            created_ns: session.created_ns,
+        }
+    }
+
+    pub(crate) fn user_key(&self, user: u32) -> TunnelKey {
+        let endpoint = self.users.at(user);
+        TunnelKey { receiver: self.nodes.value(endpoint.node()), teid: Teid(endpoint.teid) }
+    }
+
+    pub(crate) fn bind(&self, user: u32, effects: &mut impl Effects) {
+        let endpoint = *self.users.at(user);
+        let view = self.view(endpoint.session, endpoint.code().toward());
+        effects.bind(TunnelId(user), self.user_key(user), &view);
+    }
+
+    /// Tells anew of all tunnels and addresses of a session.
+    pub(crate) fn rebind(&self, slot: u32, effects: &mut impl Effects) {
+        let mut user = self.sessions.at(slot).users;
+        while user != 0 {
+            if self.users.at(user).has(Endpoint::LIVE) {
+                self.bind(user, effects);
+            }
+            user = self.users.at(user).next;
+        }
+        let ue = self.sessions.at(slot).ue();
+        self.place(ue, effects);
+    }
+
+    /// The sessions that a TEID of the control plane is of.
+    pub(crate) fn control_sessions(&self, address: IpAddr, teid: Option<Teid>) -> Targets {
+        let mut found = Targets::new();
+        let Some(Teid(teid @ 1..)) = teid else { return found };
+        let mut slot = self.controls.find(self.nodes.find(&address), teid);
+        while slot != 0 && !found.is_full() {
+            let session = self.controls.at(slot).session;
+            if !found.contains(&session) {
+                found.push(session);
+            }
+            slot = self.controls.find_next(slot);
+        }
+        found
+    }
+
+    /// The sessions that a request is for: by the TEID of its header, else by that of its answer.
+    pub(crate) fn asked_sessions(&self, request: &Message, answer: &Message) -> Targets {
+        let found = self.control_sessions(request.destination, request.teid);
+        if found.is_empty() { self.control_sessions(answer.destination, answer.teid) } else { found }
+    }
+
+    /// Of several sessions the one with this bearer; a single one also if none of its bearers is known.
+    pub(crate) fn with_bearer(&self, targets: &Targets, ebi: u8) -> Option<u32> {
+        let found = targets.iter().copied().find(|&slot| self.sessions.at(slot).has_bearer(ebi));
+        found.or(match targets.as_slice() {
+            &[only] if self.sessions.at(only).default_ebi == 0 || ebi == 0 => {
+                Some(only).filter(|&only| self.sessions.at(only).is_active())
+            }
+            _ => None,
+        })
+    }
+
+    /// The live sessions of a subscriber, newest first.
+    pub(crate) fn sessions_of_imsi(&self, imsi: Digits) -> ArrayVec<u32, SAME_MAX> {
+        let mut found = ArrayVec::new();
+        if imsi == Digits::NONE {
+            return found;
+        }
+        let mut slot = self.imsis.first(self.key.word(imsi.bits()));
+        while slot != 0 && !found.is_full() {
+            let session = self.sessions.at(slot);
+            if session.imsi == imsi {
+                found.push(slot);
+            }
+            slot = session.imsi_next;
+        }
+        found
+    }
+
+    /// The live sessions with a UE address, newest first.
+    pub(crate) fn sessions_of_ue(&self, address: IpAddr) -> ArrayVec<u32, SAME_MAX> {
+        let mut found = ArrayVec::new();
+        let (v4, word) = match address {
+            IpAddr::V4(ip) => (true, u64::from(ip.to_bits())),
+            IpAddr::V6(ip) => (false, (ip.to_bits() >> 64) as u64),
+        };
+        if word == 0 {
+            return found;
+        }
+        let index = if v4 { &self.v4s } else { &self.v6s };
+        let mut slot = index.first(self.key.word(word));
+        while slot != 0 && !found.is_full() {
+            let session = self.sessions.at(slot);
+            if word == if v4 { session.v4_word() } else { session.v6_word() } {
+                found.push(slot);
+            }
+            slot = if v4 { session.v4_next } else { session.v6_next };
+        }
+        found
+    }
+
+    /// Enters the IMSI of a session in its index.
+    pub(crate) fn enter_imsi(&mut self, slot: u32) {
+        let session = self.sessions.at(slot);
+        if session.has(Session::IN_IMSIS) || self.sessions_of_imsi(session.imsi).is_full() {
+            return;
+        }
+        if session.imsi == Digits::NONE {
+            return;
+        }
+        let key = self.key;
+        self.imsis.put(slot, &mut self.sessions, |s| &mut s.imsi_next, |s| key.word(s.imsi.bits()));
+        self.sessions.at_mut(slot).set(Session::IN_IMSIS);
+    }
+
+    pub(crate) fn leave_imsi(&mut self, slot: u32) {
+        if !self.sessions.at(slot).has(Session::IN_IMSIS) {
+            return;
+        }
+        let key = self.key;
+        self.imsis.remove(slot, &mut self.sessions, |s| &mut s.imsi_next, |s| key.word(s.imsi.bits()));
+        self.sessions.at_mut(slot).unset(Session::IN_IMSIS);
+    }
+
+    /// Enters the UE addresses of a session in their indexes.
+    pub(crate) fn enter_ue(&mut self, slot: u32) {
+        let key = self.key;
+        let session = *self.sessions.at(slot);
+        let ue = session.ue();
+        if let Some(v4) = ue.v4.filter(|_| !session.has(Session::IN_V4)) {
+            if !self.sessions_of_ue(v4.into()).is_full() {
+                self.v4s.put(slot, &mut self.sessions, |s| &mut s.v4_next, |s| key.word(s.v4_word()));
+                self.sessions.at_mut(slot).set(Session::IN_V4);
+            }
+        }
+        if let Some(v6) = ue.v6.filter(|_| !session.has(Session::IN_V6)) {
+            if !self.sessions_of_ue(v6.into()).is_full() {
+                self.v6s.put(slot, &mut self.sessions, |s| &mut s.v6_next, |s| key.word(s.v6_word()));
+                self.sessions.at_mut(slot).set(Session::IN_V6);
+            }
+        }
+    }
+
+    pub(crate) fn leave_ue(&mut self, slot: u32) {
+        let key = self.key;
+        if self.sessions.at(slot).has(Session::IN_V4) {
+            self.v4s.remove(slot, &mut self.sessions, |s| &mut s.v4_next, |s| key.word(s.v4_word()));
+            self.sessions.at_mut(slot).unset(Session::IN_V4);
+        }
+        if self.sessions.at(slot).has(Session::IN_V6) {
+            self.v6s.remove(slot, &mut self.sessions, |s| &mut s.v6_next, |s| key.word(s.v6_word()));
+            self.sessions.at_mut(slot).unset(Session::IN_V6);
+        }
+    }
+
+    /// Tells whose these addresses are now.
+    pub(crate) fn place(&self, ue: UeAddress, effects: &mut impl Effects) {
+        for address in ue.v4.map(IpAddr::V4).into_iter().chain(ue.v6.map(IpAddr::V6)) {
+            let found = self.sessions_of_ue(address);
+            let mut known = found.iter().filter(|&&slot| self.sessions.at(slot).has(Session::KNOWN));
+            match (known.next(), known.next()) {
+                (Some(&only), None) => effects.place_ue(address, Some(&self.view(only, None))),
+                _ => effects.place_ue(address, None),
+            }
+        }
+    }
+
+    /// Gives a session the addresses that are told; the family that is not told stays. Returns whether
+    /// anything is new.
+    pub(crate) fn set_ue(&mut self, slot: u32, ue: UeAddress, effects: &mut impl Effects) -> bool {
+        let old = self.sessions.at(slot).ue();
+        let new = UeAddress { v4: ue.v4.or(old.v4), v6: ue.v6.or(old.v6) };
+        if new == old {
+            return false;
+        }
+        self.leave_ue(slot);
+        let session = self.sessions.at_mut(slot);
+        session.set_v4(new.v4);
+        session.set_v6(new.v6);
+        self.enter_ue(slot);
+        // Addresses that it gave up; the new ones are told of with the session.
+        self.place(
+            UeAddress { v4: old.v4.filter(|_| new.v4 != old.v4), v6: old.v6.filter(|_| new.v6 != old.v6) },
+            effects,
+        );
+        true
+    }
+
+    fn name(&mut self, name: Option<Apn>) -> u16 {
+        match self.names.hold(&name) {
+            Some(slot) => slot as u16,
+            None => {
+                self.counters.refused.names_full += 1;
+                0
+            }
+        }
+    }
+
+    /// Takes over what a message says of the subscriber. What changes in the life of a session is
+    /// overwritten, who it is of is not. Returns whether the tunnels are to be told of anew.
+    pub(crate) fn identify(&mut self, slot: u32, message: &Message) -> bool {
+        let mut changed = false;
+        if message.apn.is_some() && self.sessions.at(slot).apn == 0 {
+            self.sessions.at_mut(slot).apn = self.name(message.apn);
+            changed |= self.sessions.at(slot).imsi == Digits::NONE;
+        }
+        if message.network.is_some() && self.sessions.at(slot).network == 0 {
+            self.sessions.at_mut(slot).network = self.name(message.network);
+            changed |= self.sessions.at(slot).imsi == Digits::NONE;
+        }
+        let session = self.sessions.at_mut(slot);
+        session.active_ns = session.active_ns.max(message.time_ns);
+        if let Some(msisdn) = message.msisdn {
+            session.msisdn = msisdn.0;
+        }
+        if let Some(imei) = message.imei {
+            session.imei = imei.0;
+        }
+        if let Some(rat) = message.rat {
+            session.set_rat(rat);
+        }
+        if let Some(serving) = message.serving {
+            session.set_serving(serving);
+        }
+        if let Some(snssai) = message.snssai {
+            session.set_snssai(snssai);
+        }
+        session.update_location(message.location);
+        self.set_imsi(slot, message.imsi) | changed
+    }
+
+    /// Sets the subscriber of a session that has none yet.
+    pub(crate) fn set_imsi(&mut self, slot: u32, imsi: Option<Imsi>) -> bool {
+        let session = self.sessions.at_mut(slot);
+        let Some(Imsi(imsi)) = imsi else { return false };
+        if session.imsi != Digits::NONE || imsi == Digits::NONE {
+            return false;
+        }
+        session.imsi = imsi;
+        self.enter_imsi(slot);
+        true
+    }
+
+    /// From now on the session is a known one; what it is pinned by outside of snipe is fixed.
+    pub(crate) fn learn(&mut self, slot: u32, anchor: Option<(IpAddr, u64)>, time_ns: u64) -> bool {
+        let session = *self.sessions.at(slot);
+        if session.has(Session::KNOWN) {
+            return false;
+        }
+        self.nodes.release(session.source());
+        let correlation = match anchor {
+            Some((address, teid)) => self.correlation(session.imsi, Some(address), teid),
+            None => self.correlation(session.imsi, None, 0),
+        };
+        let session = self.sessions.at_mut(slot);
+        session.set_source(0);
+        session.set(Session::KNOWN);
+        session.created_ns = time_ns;
+        session.correlation = correlation;
+        true
+    }
+
+    /// The endpoint of the PGW or GGSN that a session hangs on.
+    pub(crate) fn anchor(&self, slot: u32) -> Option<Endpoint> {
+        let mut control = self.sessions.at(slot).controls;
+        while control != 0 {
+            let endpoint = self.controls.at(control);
+            if endpoint.has(Endpoint::LIVE) && endpoint.interface().is_some_and(is_anchor) {
+                return Some(*endpoint);
+            }
+            control = endpoint.next;
+        }
+        None
+    }
+
+    /// The node that gives the UE its address: PGW, GGSN, else SMF.
+    pub(crate) fn anchor_node(&self, slot: u32) -> u32 {
+        if let Some(anchor) = self.anchor(slot) {
+            return anchor.node();
+        }
+        let mut pfcp = self.sessions.at(slot).pfcps;
+        while pfcp != 0 {
+            let mut seid = self.pfcps.at(pfcp).seids;
+            while seid != 0 {
+                let own = self.seids.at(seid);
+                if own.live && !own.upf {
+                    return own.node;
+                }
+                seid = own.next;
+            }
+            pfcp = self.pfcps.at(pfcp).next;
+        }
+        0
+    }
+
+    fn seid_hash(key: HashKey) -> impl Fn(&SeidSlot) -> u64 {
+        move |slot| key.words(slot.seid, u64::from(slot.node))
+    }
+
+    /// The PFCP session that a SEID is of at this address, or 0.
+    pub(crate) fn pfcp_of(&self, address: IpAddr, seid: u64, upf: bool) -> u32 {
+        let node = self.nodes.find(&address);
+        if node == 0 {
+            return 0;
+        }
+        let mut slot = self.seid_index.first(self.key.words(seid, u64::from(node)));
+        while slot != 0 {
+            let own = self.seids.at(slot);
+            if own.seid == seid && own.node == node && own.upf == upf {
+                return own.pfcp;
+            }
+            slot = own.chain;
+        }
+        0
+    }
+
+    pub(crate) fn enliven_seid(&mut self, slot: u32) {
+        let hash = Self::seid_hash(self.key);
+        self.seid_index.put(slot, &mut self.seids, |slot| &mut slot.chain, hash);
+        self.seids.at_mut(slot).live = true;
+    }
+
+    pub(crate) fn bury_seid(&mut self, slot: u32) {
+        if self.seids.at(slot).live {
+            let hash = Self::seid_hash(self.key);
+            self.seid_index.remove(slot, &mut self.seids, |slot| &mut slot.chain, hash);
+            self.seids.at_mut(slot).live = false;
+        }
+    }
+}
+
+/// Whether this is the endpoint of a PGW or GGSN of the control plane.
+pub(crate) fn is_anchor(interface: Interface) -> bool {
+    matches!(
+        interface,
+        Interface::S5S8_PGW_C | Interface::S2A_PGW_C | Interface::S2B_PGW_C | Interface::GN_GGSN_C
+    )
+}
