@@ -25,13 +25,15 @@ pub(crate) struct Arena<T> {
     waiting_first: u32,
     waiting_last: u32,
     none: T,
+    /// What is written to no slot.
+    lost: T,
 }
 
 impl<T: Slot> Arena<T> {
     pub(crate) fn new(slots_max: u32) -> Self {
         let mut items = Vec::with_capacity(slots_max as usize + 1);
         items.push(T::EMPTY);
-        Self { items, slots_max, free: 0, waiting_first: 0, waiting_last: 0, none: T::EMPTY }
+        Self { items, slots_max, free: 0, waiting_first: 0, waiting_last: 0, none: T::EMPTY, lost: T::EMPTY }
     }
 
     /// One more than the highest slot that was ever used.
@@ -49,8 +51,8 @@ impl<T: Slot> Arena<T> {
         match self.items.get_mut(slot as usize) {
             Some(item) if slot != 0 => item,
             _ => {
-                self.none = T::EMPTY;
-                &mut self.none
+                self.lost = T::EMPTY;
+                &mut self.lost
             }
         }
     }

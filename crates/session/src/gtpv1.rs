@@ -71,11 +71,14 @@ impl State {
         if self.sessions.at(slot).has(Session::S11 | Session::S5) {
             self.mark_leaving(slot, true);
         }
+        let fresh = self.learn(slot, answer.time_ns);
         let changed =
             self.identify(slot, request) | self.identify(slot, answer) | self.set_ue(slot, ue, effects);
         let address =
             anchor.and_then(|f_teid| f_teid.addresses().next().map(|a| (a, u64::from(f_teid.teid.0))));
-        let fresh = self.learn(slot, address, answer.time_ns);
+        if fresh {
+            self.name_session(slot, address);
+        }
         let session = self.sessions.at_mut(slot);
         session.set(Session::GN);
         if session.default_ebi == 0 {

@@ -158,12 +158,15 @@ impl State {
         if told.is_some() && moved_to.is_some_and(|f_teid| !self.has_control(slot, &f_teid)) {
             self.mark_leaving(slot, false);
         }
+        let fresh = self.learn(slot, answer.time_ns);
         let mut changed = self.identify(slot, request);
         changed |= self.identify(slot, answer);
         changed |= self.set_ue(slot, ue, effects);
         let address =
             anchor.and_then(|f_teid| f_teid.addresses().next().map(|a| (a, u64::from(f_teid.teid.0))));
-        let fresh = self.learn(slot, address, answer.time_ns);
+        if fresh {
+            self.name_session(slot, address);
+        }
         let session = self.sessions.at_mut(slot);
         session.set(half);
         if session.default_ebi == 0 {

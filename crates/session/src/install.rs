@@ -52,16 +52,14 @@ pub(crate) fn is_access(interface: Interface) -> bool {
     place_of(interface) == Some(1)
 }
 
-/// Whether this is an endpoint of an SGW, of what stands between it and the UE, or of its MME.
+/// Whether this is an endpoint between an SGW and the UE or its MME, on either side.
 fn is_serving(interface: Interface) -> bool {
     matches!(place_of(interface), Some(1 | 4..=9))
-        || matches!(interface, Interface::S5S8_SGW_U | Interface::S5S8_SGW_C)
 }
 
-/// Whether this is an endpoint of the SGW itself.
+/// Whether this is the SGW's side of it. On S5/S8 a new SGW tells the PGW itself, before it answers.
 fn is_sgw(interface: Interface) -> bool {
     matches!(place_of(interface), Some(4..=7 | 9))
-        || matches!(interface, Interface::S5S8_SGW_U | Interface::S5S8_SGW_C)
 }
 
 /// Whether this forwards data at a handover. TS 29.274 7.2.18.
@@ -227,11 +225,11 @@ impl State {
     /// Whether two sessions that both have a tunnel are one.
     fn are_one(&self, slot: u32, owner: u32, user: u32, role: Role) -> bool {
         let (ours, theirs) = (self.sessions.at(slot), self.sessions.at(owner));
-        if !theirs.has(Session::KNOWN) {
-            return true;
-        }
         if (ours.halves() != 0 && theirs.halves() != 0) || !self.who(slot).agrees(&self.who(owner)) {
             return false;
+        }
+        if !theirs.has(Session::KNOWN) {
+            return true;
         }
         if role == Role::Gtp || self.users.at(user).has(Endpoint::GTP) {
             // One of them is of GTP-C, the other of Sx.

@@ -19,6 +19,8 @@ mod report;
 mod sessions;
 mod slots;
 mod state;
+#[cfg(test)]
+mod tests;
 mod transactions;
 mod unknown;
 

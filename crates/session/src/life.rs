@@ -214,7 +214,6 @@ impl State {
         self.free_session(from);
         effects.merged(SessionId(from), SessionId(into));
         self.rebind(into, effects);
-        // An address that only the other one had is told of with the session by now.
     }
 
     /// The identity of two sessions in one: what is missing comes from the other.

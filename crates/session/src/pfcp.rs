@@ -103,10 +103,13 @@ impl State {
         if let Some(upf) = answer.f_seid {
             self.add_seid(pfcp, &upf, true);
         }
+        let fresh = self.learn(slot, answer.time_ns);
         let changed =
             self.identify(slot, request) | self.identify(slot, answer) | self.set_ue(slot, ue, effects);
         let anchor = addresses(&smf).next().map(|address| (address, smf.seid.0));
-        let fresh = self.learn(slot, anchor, answer.time_ns);
+        if fresh {
+            self.name_session(slot, anchor);
+        }
         if changed || fresh {
             self.rebind(slot, effects);
         }

@@ -74,6 +74,11 @@ impl Sessions {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+
     /// One message of the control plane.
     pub fn handle(&mut self, event: &SessionEvent, effects: &mut impl Effects) {
         self.state.settle_due(event.time_ns, effects);

@@ -377,23 +377,25 @@ impl State {
         true
     }
 
-    /// From now on the session is a known one; what it is pinned by outside of snipe is fixed.
-    pub(crate) fn learn(&mut self, slot: u32, anchor: Option<(IpAddr, u64)>, time_ns: u64) -> bool {
+    /// From now on the session is a known one. Returns whether it was not.
+    pub(crate) fn learn(&mut self, slot: u32, time_ns: u64) -> bool {
         let session = *self.sessions.at(slot);
         if session.has(Session::KNOWN) {
             return false;
         }
         self.nodes.release(session.source());
-        let correlation = match anchor {
-            Some((address, teid)) => self.correlation(session.imsi, Some(address), teid),
-            None => self.correlation(session.imsi, None, 0),
-        };
         let session = self.sessions.at_mut(slot);
         session.set_source(0);
         session.set(Session::KNOWN);
         session.created_ns = time_ns;
-        session.correlation = correlation;
         true
+    }
+
+    /// What a session is told by outside of snipe, over its IMSI and anchor.
+    pub(crate) fn name_session(&mut self, slot: u32, anchor: Option<(IpAddr, u64)>) {
+        let (address, teid) = anchor.unzip();
+        let imsi = self.sessions.at(slot).imsi;
+        self.sessions.at_mut(slot).correlation = self.correlation(imsi, address, teid.unwrap_or(0));
     }
 
     /// The endpoint of the PGW or GGSN that a session hangs on.
