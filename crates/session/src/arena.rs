@@ -41,6 +41,20 @@ impl<T: Slot> Arena<T> {
         self.items.len() as u32
     }
 
+    /// Slots that are neither free nor were never used.
+    #[cfg(test)]
+    pub(crate) fn in_use(&self) -> usize {
+        let length = |mut slot: u32| {
+            let mut length = 0;
+            while slot != 0 {
+                length += 1;
+                slot = self.at(slot).link();
+            }
+            length
+        };
+        self.items.len() - 1 - length(self.free) - length(self.waiting_first)
+    }
+
     #[inline(always)]
     pub(crate) fn at(&self, slot: u32) -> &T {
         self.items.get(slot as usize).unwrap_or(&self.none)

@@ -135,6 +135,11 @@ impl<V: Value> Interned<V> {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn used(&self) -> u32 {
+        self.used
+    }
+
     pub(crate) fn value(&self, slot: u32) -> V {
         self.arena.at(slot).value
     }
