@@ -44,10 +44,9 @@ impl RulePart {
             (RuleKind::Pdr, Some(Side::Core)) => (Interface::N9_UPF, Some(Toward::Downlink)),
             (RuleKind::Far, Some(Side::Access)) => (Interface::N3_GNB, Some(Toward::Downlink)),
             (RuleKind::Far, Some(Side::Core)) => (Interface::N9_UPF, Some(Toward::Uplink)),
+            // An answer alone, or a side without user plane of its own.
             _ => (f_teid.interface, None),
         };
-        // The message may say itself that it is N9 (3GPP Interface Type, TS 29.244 8.2.118).
-        let interface = if f_teid.interface == Interface::N9_UPF { f_teid.interface } else { interface };
         Code::new(interface, toward)
     }
 }

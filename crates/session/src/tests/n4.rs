@@ -52,7 +52,8 @@ fn establish(n: u32, upf: IpAddr, seid: u64, local: u32) -> (SessionEvent, Sessi
     request.fars.push(far(RuleAction::Create, 2, Side::Access, None));
     let mut answer = ok(pfcp(51, (upf, SMF), seid));
     answer.f_seid = f_seid(upf, seid + 1);
-    let chosen = f_teid(Interface::N3_UPF, upf, local);
+    // A Created PDR does not say the side: the request did.
+    let chosen = f_teid(Interface::N9_UPF, upf, local);
     answer.pdrs.push(pdr(RuleAction::Created, 1, None, Some(chosen)));
     (request, answer)
 }
@@ -172,9 +173,7 @@ fn established_anew_with_the_same_f_seid() {
 #[test]
 fn two_upfs_share_n9() {
     let mut net = up();
-    let (request, mut answer) = establish(1, UPF2, 2000, 41);
-    answer.pdrs[0].local.as_mut().unwrap().interface = Interface::N3_UPF;
-    let (mut request, answer) = (request, answer);
+    let (mut request, answer) = establish(1, UPF2, 2000, 41);
     let n9 = f_teid(Interface::N9_UPF, UPF, 42);
     request.fars.push(far(RuleAction::Create, 3, Side::Access, Some(n9)));
     // The anchor is UPF2; the I-UPF receives downlink at 42 and sends uplink to 41.
