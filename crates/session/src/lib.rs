@@ -1,4 +1,35 @@
 //! Subscriber sessions: who a user packet belongs to, learned from control-plane events.
+//!
+//! [`Sessions`] is a state machine over [`types::SessionEvent`]: it keeps one object for each PDN
+//! connection or PDU session with its identity and every F-TEID, and tells the keeper of the tunnel table
+//! by [`Effects`] what to enter there. It never sees bytes, reads no clock, and allocates nothing after
+//! the start but what a [`Record`] holds. A full table is an outcome that is counted.
+//!
+//! ```
+//! use session::{Effects, Limits, SessionId, Sessions, TunnelId, View};
+//! use types::{SessionEvent, Toward, TunnelKey};
+//!
+//! #[derive(Default)]
+//! struct Table(std::collections::BTreeMap<TunnelKey, SessionId>);
+//! impl Effects for Table {
+//!     fn bind(&mut self, _: TunnelId, key: TunnelKey, view: &View) {
+//!         self.0.insert(key, view.session);
+//!     }
+//!     fn unbind(&mut self, _: TunnelId, key: TunnelKey) {
+//!         self.0.remove(&key);
+//!     }
+//!     fn place_ue(&mut self, _: std::net::IpAddr, _: Option<&View>) {}
+//!     fn ended(&mut self, _: SessionId) {}
+//!     fn merged(&mut self, _: SessionId, _: SessionId) {}
+//!     fn folded(&mut self, _: SessionId, _: TunnelId, _: Option<Toward>) {}
+//! }
+//!
+//! let (mut table, seed, cluster) = (Table::default(), 1, [1, 2, 3, 4]);
+//! let limits = Limits { sessions_max: 100, tunnels_max: 400, ..Limits::default() };
+//! let mut sessions = Sessions::new(limits, seed, cluster);
+//! sessions.handle(&SessionEvent::new(), &mut table);   // as decoded from a packet
+//! assert_eq!(sessions.counters().active, table.0.len() as u64);
+//! ```
 #![forbid(unsafe_code)]
 
 mod record;

@@ -211,7 +211,8 @@ impl Sessions {
     }
 
     /// The sessions that a message concerns: by the TEID or SEID of its header and the bearers that it
-    /// names, else by its IMSI; of an answer those of its request.
+    /// names, else by its IMSI; of an answer that finds none, those of the request that waits for it, so
+    /// this is to be asked before [`Self::handle`] gets the answer.
     pub fn sessions_of(&mut self, event: &SessionEvent) -> ArrayVec<SessionId, 16> {
         self.scratch.fill(event);
         let asked = match part(event) {

@@ -23,13 +23,19 @@ enum Stage {
     Answered,
 }
 
+/// A transaction without its message: half a cache line, so that all of them are found fast.
+#[derive(Clone, Copy)]
 struct Transaction {
     fingerprint: u64,
+    digest: u64,
+    time_ns: u64,
     /// Next in the index.
     chain: u32,
+    /// Where its message is; 0 for one that is answered.
+    body: u32,
     stage: Stage,
-    digest: u64,
-    message: Message,
+    /// Message type.
+    kind: u8,
 }
 
 /// What a message is in its transaction.
@@ -43,13 +49,16 @@ pub(crate) enum Step {
     Orphan,
 }
 
-/// A ring: the newest replaces the oldest.
+/// A ring: the newest replaces the oldest. Only what is not answered has a message; those lie by
+/// themselves, last in, first out, so few of them are touched as long as answers come.
 pub(crate) struct Transactions {
     slots: Vec<Transaction>,
     slots_max: usize,
     oldest: usize,
     heads: Vec<u32>,
     key: HashKey,
+    bodies: Vec<Message>,
+    free_bodies: Vec<u32>,
 }
 
 impl Transactions {
@@ -59,8 +68,10 @@ impl Transactions {
             slots: Vec::with_capacity(slots_max),
             slots_max,
             oldest: 0,
-            heads: vec![0; slots_max.next_power_of_two()],
+            heads: vec![0; slots_max.next_power_of_two() * 2],
             key,
+            bodies: Vec::with_capacity(slots_max),
+            free_bodies: Vec::with_capacity(slots_max),
         }
     }
 
@@ -111,15 +122,38 @@ impl Transactions {
         0
     }
 
+    fn body(&self, body: u32) -> Option<&Message> {
+        self.bodies.get((body as usize).checked_sub(1)?)
+    }
+
+    fn body_mut(&mut self, body: u32) -> Option<&mut Message> {
+        self.bodies.get_mut((body as usize).checked_sub(1)?)
+    }
+
     /// The message in a slot.
     pub(crate) fn message(&self, slot: u32) -> Option<&Message> {
-        self.at(slot).map(|transaction| &transaction.message)
+        self.body(self.at(slot)?.body)
+    }
+
+    /// A place for a message. There are as many as transactions, so there is always one.
+    fn take_body(&mut self) -> u32 {
+        if let Some(body) = self.free_bodies.pop() {
+            return body;
+        }
+        if self.bodies.len() < self.slots_max {
+            self.bodies.push(Message::new());
+            return self.bodies.len() as u32;
+        }
+        0
     }
 
     /// Marks a transaction as done.
     pub(crate) fn done(&mut self, slot: u32) {
-        if let Some(transaction) = self.at_mut(slot) {
-            transaction.stage = Stage::Answered;
+        let Some(transaction) = self.at_mut(slot) else { return };
+        transaction.stage = Stage::Answered;
+        let body = core::mem::take(&mut transaction.body);
+        if body != 0 {
+            self.free_bodies.push(body);
         }
     }
 
@@ -129,28 +163,26 @@ impl Transactions {
             return Step::Nothing;
         };
         let slot = self.find(fingerprint);
-        let key = self.key;
-        if let Some(known) = self.at_mut(slot) {
-            scratch.fill(event);
-            let digest = scratch.digest(key);
-            let age = event.time_ns.saturating_sub(known.message.time_ns);
-            if known.stage == Stage::Early
-                && age <= EARLY_NS
-                && known.message.kind == event.message.wrapping_add(1)
-            {
-                known.digest = digest;
-                return Step::Pair(slot);
-            }
-            let again = known.stage != Stage::Early && known.digest == digest && age <= LIFETIME_NS;
-            if !again {
-                // Its sequence number came round: it starts anew where it is.
-                known.stage = Stage::Open;
-                known.digest = digest;
-                known.message.fill(event);
-            }
+        let Some(known) = self.at(slot).copied() else {
+            let slot = self.replace_oldest(fingerprint, event.time_ns, full);
+            self.start(slot, Stage::Open, event);
             return Step::Nothing;
+        };
+        scratch.fill(event);
+        let age = event.time_ns.saturating_sub(known.time_ns);
+        if known.stage == Stage::Early && age <= EARLY_NS && known.kind == event.message.wrapping_add(1) {
+            let digest = scratch.digest(self.key);
+            if let Some(known) = self.at_mut(slot) {
+                known.digest = digest;
+            }
+            return Step::Pair(slot);
         }
-        self.store(fingerprint, Stage::Open, event, full);
+        let again =
+            known.stage != Stage::Early && age <= LIFETIME_NS && known.digest == scratch.digest(self.key);
+        if !again {
+            // Its sequence number came round: it starts anew where it is.
+            self.start(slot, Stage::Open, event);
+        }
         Step::Nothing
     }
 
@@ -159,55 +191,77 @@ impl Transactions {
         let Some(fingerprint) = self.fingerprint(event, event.destination, event.source) else {
             return Step::Nothing;
         };
-        let slot = self.find(fingerprint);
-        scratch.fill(event);
-        if let Some(known) = self.at_mut(slot) {
-            let age = event.time_ns.saturating_sub(known.message.time_ns);
+        let mut slot = self.find(fingerprint);
+        if let Some(known) = self.at(slot) {
+            let age = event.time_ns.saturating_sub(known.time_ns);
+            let asked = known.kind.wrapping_add(1) == event.message;
             match known.stage {
-                Stage::Open if known.message.kind.wrapping_add(1) == event.message && age <= LIFETIME_NS => {
+                Stage::Open if asked && age <= LIFETIME_NS => {
+                    scratch.fill(event);
                     return Step::Pair(slot);
                 }
                 Stage::Answered if age <= LIFETIME_NS => return Step::Nothing,
-                _ => {
-                    known.stage = Stage::Early;
-                    known.message.fill(event);
-                    return Step::Orphan;
-                }
+                _ => {}
             }
+        } else {
+            slot = self.replace_oldest(fingerprint, event.time_ns, full);
         }
-        self.store(fingerprint, Stage::Early, event, full);
+        self.start(slot, Stage::Early, event);
+        scratch.fill(event);
         Step::Orphan
     }
 
-    fn store(&mut self, fingerprint: u64, stage: Stage, event: &SessionEvent, full: &mut u64) {
+    /// What a slot holds from now on.
+    fn start(&mut self, slot: u32, stage: Stage, event: &SessionEvent) {
+        let Some(transaction) = self.at(slot) else { return };
+        let body = if transaction.body == 0 { self.take_body() } else { transaction.body };
+        let key = self.key;
+        let Some(message) = self.body_mut(body) else { return };
+        message.fill(event);
+        let digest = message.digest(key);
+        if let Some(transaction) = self.at_mut(slot) {
+            transaction.stage = stage;
+            transaction.digest = digest;
+            transaction.time_ns = event.time_ns;
+            transaction.kind = event.message;
+            transaction.body = body;
+        }
+    }
+
+    /// A slot for a new transaction: a fresh one, or that of the oldest.
+    fn replace_oldest(&mut self, fingerprint: u64, now_ns: u64, full: &mut u64) -> u32 {
         let place = if self.slots.len() < self.slots_max {
-            let message = Message::new();
-            self.slots.push(Transaction { fingerprint, chain: 0, stage, digest: 0, message });
+            self.slots.push(Transaction {
+                fingerprint,
+                digest: 0,
+                time_ns: now_ns,
+                chain: 0,
+                body: 0,
+                stage: Stage::Answered,
+                kind: 0,
+            });
             self.slots.len() - 1
         } else {
             let place = self.oldest;
             self.oldest = if place + 1 < self.slots_max { place + 1 } else { 0 };
-            self.forget(place, event.time_ns, full);
+            self.forget(place, now_ns, full);
             place
         };
         let slot = place as u32 + 1;
-        let key = self.key;
-        let Some(head) = self.head(fingerprint) else { return };
+        let Some(head) = self.head(fingerprint) else { return 0 };
         let chain = core::mem::replace(head, slot);
         if let Some(transaction) = self.slots.get_mut(place) {
             transaction.fingerprint = fingerprint;
             transaction.chain = chain;
-            transaction.stage = stage;
-            transaction.message.fill(event);
-            transaction.digest = transaction.message.digest(key);
         }
+        slot
     }
 
     /// Takes the transaction in a place out of the index.
     fn forget(&mut self, place: usize, now_ns: u64, full: &mut u64) {
         let Some(old) = self.slots.get(place) else { return };
         let (fingerprint, after) = (old.fingerprint, old.chain);
-        if old.stage == Stage::Open && now_ns.saturating_sub(old.message.time_ns) < LIFETIME_NS {
+        if old.stage == Stage::Open && now_ns.saturating_sub(old.time_ns) < LIFETIME_NS {
             *full += 1;
         }
         let slot = place as u32 + 1;
@@ -226,10 +280,10 @@ impl Transactions {
         }
     }
 
-    /// The request that an answer belongs to, without doing anything.
+    /// The request that an answer is awaited for, without doing anything.
     pub(crate) fn asked(&mut self, event: &SessionEvent) -> Option<&Message> {
         let fingerprint = self.fingerprint(event, event.destination, event.source)?;
         let slot = self.find(fingerprint);
-        self.at(slot).filter(|known| known.stage != Stage::Early).map(|known| &known.message)
+        self.at(slot).filter(|known| known.stage == Stage::Open).and_then(|known| self.body(known.body))
     }
 }
