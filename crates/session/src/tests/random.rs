@@ -145,6 +145,53 @@ enum Happens {
     Wait(u64),
     Free,
     Probe(u32, u8),
+    /// A procedure of the small network, of which only some messages are seen.
+    Procedure {
+        what: u8,
+        n: u32,
+        base: u32,
+        address: u32,
+        seen: u8,
+    },
+    /// A PFCP session that meets its endpoints.
+    Sx {
+        seid: u64,
+        n: Option<u32>,
+        local: u32,
+        peer: u32,
+    },
+    /// Packets in one of its tunnels.
+    Packets {
+        base: u32,
+        which: u8,
+        address: Option<u32>,
+    },
+}
+
+/// Numbers of neighbours overlap.
+fn subscriber(n: u32, base: u32, address: u32) -> Ue {
+    Ue { base: base * 3, s11: (base * 3 + 1, base * 3 + 2), ue: Ue::new(address).ue, ..Ue::new(n) }
+}
+
+fn procedure(net: &mut Net, what: u8, ue: &Ue) -> Vec<SessionEvent> {
+    let pairs = match what {
+        0..=3 => return ue.attach(net),
+        4 => return ue.detach(net),
+        5 => vec![ue.modify(ENB2, ue.base)],
+        6 => {
+            let mut relocated = Ue { sgw: SGW2, ..*ue }.create_s11();
+            relocated.0.f_teids[1].1.teid = Teid(ue.pgw_c());
+            vec![relocated]
+        }
+        7 => {
+            let mut partly = ue.delete_s11();
+            partly.0.scope = true;
+            vec![partly]
+        }
+        _ => vec![(v2(170, (MME, SGW), ue.s11.1), accepted(v2(171, (SGW, MME), ue.s11.0)))],
+    };
+    let numbered = pairs.into_iter().map(|(request, answer)| net.numbered(request, answer));
+    numbered.flat_map(|(request, answer)| [request, answer]).collect()
 }
 
 fn happens() -> impl Strategy<Value = Happens> {
@@ -156,6 +203,13 @@ fn happens() -> impl Strategy<Value = Happens> {
         1 => prop::sample::select(vec![SECOND, 20 * SECOND, 400 * SECOND]).prop_map(Happens::Wait),
         1 => Just(Happens::Free),
         1 => (1..20_u32, 0..3_u8).prop_map(|(session, probe)| Happens::Probe(session, probe)),
+        12 => (0..9_u8, 1..4_u32, 1..4_u32, 1..4_u32, prop_oneof![3 => Just(0xff), 1 => any::<u8>()]).prop_map(
+            |(what, n, base, address, seen)| Happens::Procedure { what, n, base, address, seen }
+        ),
+        4 => (1..6_u64, prop::option::of(1..4_u32), 8..20_u32, 8..20_u32)
+            .prop_map(|(seid, n, local, peer)| Happens::Sx { seid, n, local, peer }),
+        4 => (1..4_u32, 0..4_u8, prop::option::of(1..4_u32))
+            .prop_map(|(base, which, address)| Happens::Packets { base, which, address }),
     ]
 }
 
@@ -192,6 +246,52 @@ fn run(limits: Limits, story: Vec<Happens>) {
             Happens::Wait(ns) => net.wait(ns),
             Happens::Free => {
                 net.ended();
+            }
+            Happens::Procedure { what, n, base, address, seen } => {
+                let events = procedure(&mut net, what, &subscriber(n, base, address));
+                let seen = events.into_iter().enumerate().filter(|(place, _)| seen >> place & 1 == 1);
+                seen.for_each(|(_, event)| net.send(event));
+            }
+            Happens::Sx { seid, n, local, peer } => {
+                let mut request = message(Signalling::Pfcp, 50, (MME, SGW), 0);
+                (request.teid, request.seid) = (None, Some(Seid(0)));
+                request.f_seid = Some(FSeid { seid: Seid(seid), v4: Some([10, 1, 0, 1].into()), v6: None });
+                request.ue = n.map_or_else(UeAddress::default, |n| Ue::new(n).ue);
+                let rule = |action, f_teid| Pdr {
+                    action,
+                    id: 1,
+                    source: Some(Side::Access),
+                    local: f_teid,
+                    choose: false,
+                    choose_id: None,
+                    ue: UeAddress::default(),
+                    qfi: None,
+                    far: None,
+                };
+                let local = f_teid(Interface::N3_UPF, SGW, local);
+                request.pdrs.push(rule(RuleAction::Create, Some(local)));
+                let peer = f_teid(Interface::N9_UPF, PGW, peer);
+                let destination = Some(Side::Core);
+                request.fars.push(Far { action: RuleAction::Create, id: 1, destination, peer: Some(peer) });
+                let mut answer = message(Signalling::Pfcp, 51, (SGW, MME), 0);
+                (answer.teid, answer.seid, answer.cause) = (None, Some(Seid(seid)), Some(1));
+                answer.f_seid = Some(FSeid { seid: Seid(seid), v4: Some([10, 1, 0, 2].into()), v6: None });
+                net.pair(request, answer);
+            }
+            Happens::Packets { base, which, address } => {
+                let ue = subscriber(1, base, 1);
+                let (receiver, teid, source, toward) = match which {
+                    0 => (SGW, ue.s1_sgw(), ENB, Toward::Uplink),
+                    1 => (ENB, ue.s1_enb(), SGW, Toward::Downlink),
+                    2 => (PGW, ue.s5_pgw(), SGW, Toward::Uplink),
+                    _ => (SGW, ue.s5_sgw(), PGW, Toward::Downlink),
+                };
+                let key = TunnelKey { receiver, teid: Teid(teid) };
+                let made = net.sessions.unknown(key, source, net.now, &mut net.keeper);
+                if let (Ok((_, tunnel)), Some(n)) = (made, address) {
+                    let address = Ue::new(n).ue.v4.unwrap().into();
+                    net.sessions.learn_ue(tunnel, address, Some(toward), &mut net.keeper);
+                }
             }
             Happens::Probe(session, probe) => {
                 net.sessions.set_probe(SessionId(session), Some(types::ProbeId(probe)));
