@@ -212,18 +212,30 @@ impl Net {
                 }
                 user = endpoint.next;
             }
-            for (word, found) in [
-                (session.has(Session::IN_IMSIS), state.sessions_of_imsi(session.imsi)),
-                (
-                    session.has(Session::IN_V4),
-                    session.ue().v4.map_or_else(Default::default, |a| state.sessions_of_ue(a.into())),
-                ),
-                (
-                    session.has(Session::IN_V6),
-                    session.ue().v6.map_or_else(Default::default, |a| state.sessions_of_ue(a.into())),
-                ),
+            let by = |address: Option<IpAddr>| address.map(|address| state.sessions_of_ue(address));
+            for (flag, found) in [
+                (Session::IN_IMSIS, (!session.imsi.is_empty()).then(|| state.sessions_of_imsi(session.imsi))),
+                (Session::IN_V4, by(session.ue().v4.map(IpAddr::V4))),
+                (Session::IN_V6, by(session.ue().v6.map(IpAddr::V6))),
             ] {
-                assert_eq!(word, found.contains(&slot) && session.state().is_some(), "{slot} {session:?}");
+                let found = found.filter(|_| session.is_active());
+                let is_found = found.as_ref().is_some_and(|found| found.contains(&slot));
+                assert_eq!(is_found, found.is_some_and(|found| is_found || !found.is_full()), "{session:?}");
+                assert_eq!(is_found, session.has(flag));
+            }
+            let mut pfcp = if session.state().is_some() { session.pfcps } else { 0 };
+            while pfcp != 0 {
+                assert_eq!(state.pfcps.at(pfcp).session, slot);
+                let mut rule = state.pfcps.at(pfcp).rules;
+                while rule != 0 {
+                    let user = state.rules.at(rule).user;
+                    assert!(
+                        user == 0 || state.users.at(user).session == slot,
+                        "a rule names what is its own"
+                    );
+                    rule = state.rules.at(rule).next;
+                }
+                pfcp = state.pfcps.at(pfcp).next;
             }
         }
         assert_eq!(live, self.keeper.bound.len(), "nothing else is bound");

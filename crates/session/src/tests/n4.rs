@@ -319,3 +319,21 @@ fn gtp_joins_two_pfcp_sessions() {
     expected.sort_unstable();
     assert_eq!(listed(&net.only()), expected);
 }
+
+/// A rule may hold an endpoint that another session has taken; when that is folded, the rule holds none.
+#[test]
+fn a_rule_does_not_outlive_its_endpoint() {
+    let mut net = up();
+    let (mut request, answer) = establish(2, UPF, 3000, 11);
+    request.fars.clear();
+    net.pair(request, answer);
+    for teid in 10_000..10_100 {
+        let (request, answer) = peer(1000, UPF, 2, Side::Access, f_teid(Interface::N3_GNB, GNB2, teid));
+        net.pair(request, answer);
+        net.wait(2 * SECOND);
+        net.check();
+    }
+    let ids = net.ids(&Filter { teid: Some(Teid(10_099)), ..Filter::default() });
+    let record = net.sessions.record(ids[0], |_| (0, 0)).unwrap();
+    assert!(!record.fteids.iter().any(|f_teid| f_teid.teid == 11), "folded");
+}
