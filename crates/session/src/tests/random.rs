@@ -321,7 +321,7 @@ fn run(limits: Limits, story: Vec<Happens>) {
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        cases: if cfg!(debug_assertions) { 400 } else { 20_000 },
+        cases: if cfg!(debug_assertions) { 400 } else { 4_000 },
         failure_persistence: None,
         ..ProptestConfig::default()
     })]
