@@ -73,9 +73,9 @@ reasons!(
         GtpLenZero => "gtp_len_zero",
         /// The four optional bytes that E, S or PN announce are not there.
         GtpOptTruncated => "gtp_opt_truncated",
-        /// An extension header of length 0. TS 29.281 5.2.1.
+        /// An extension header of length 0. TS 29.281 5.2.1, TS 29.060 6.1.
         GtpExtLenZero => "gtp_ext_len_zero",
-        /// An extension header that ends beyond the packet.
+        /// An extension header of either plane that ends beyond the packet.
         GtpExtTruncated => "gtp_ext_truncated",
         /// More than 8 extension headers.
         GtpExtTooMany => "gtp_ext_too_many",
@@ -91,12 +91,18 @@ reasons!(
         GtpcVersion => "gtpc_version",
         /// A GTP-C length that cannot hold its own header, or runs beyond the datagram.
         GtpcLength => "gtpc_length",
+        /// An information element of GTP-C that ends beyond its message or group, whose value is not one
+        /// of its type, or whose length cannot be known; or more of them than are read.
+        GtpcBadIe => "gtpc_bad_ie",
         /// A PFCP header that does not fit its message. TS 29.244 7.2.2.
         PfcpShort => "pfcp_short",
         /// A PFCP version other than 1.
         PfcpVersion => "pfcp_version",
         /// A PFCP length that cannot hold its own header, or runs beyond the datagram.
         PfcpLength => "pfcp_length",
+        /// An information element of PFCP that ends beyond its message or group, or whose value is not
+        /// one of its type; or more of them, or of bundled messages, than are read.
+        PfcpBadIe => "pfcp_bad_ie",
         /// A GTP′ header that does not fit its message. TS 32.295 6.1.
         GtpPrimeShort => "gtp_prime_short",
         /// A GTP′ message whose protocol-type bit says GTP.

@@ -31,6 +31,7 @@ extern crate std;
 
 mod bytes;
 pub mod cooked;
+mod cursor;
 mod dissect;
 pub mod erspan;
 pub mod ethernet;
@@ -38,6 +39,8 @@ pub mod gre;
 pub mod gtp_prime;
 pub mod gtpc;
 pub mod gtpu;
+pub mod gtpv1;
+pub mod gtpv2;
 pub mod icmp;
 pub mod ipv4;
 pub mod ipv6;
@@ -46,6 +49,7 @@ pub mod mpls;
 mod network;
 pub mod pfcp;
 pub mod sctp;
+mod signalling;
 pub mod tcp;
 #[cfg(test)]
 mod tests;
@@ -57,6 +61,7 @@ pub mod vxlan;
 
 pub use dissect::{Dissection, Ends, IP_LAYERS_MAX, Layers, User, dissect};
 pub use network::{Addresses, Fragment, FragmentId, protocol};
+pub use signalling::{BUNDLED_MAX, Budget, IES_MAX, signalling};
 pub use tpdu::{Tpdu, tpdu};
 pub use unpack::{Decap, Unpack, unpack};
 

@@ -4,9 +4,15 @@
 //!  0  | version 1(3) 0 0 FO MP S | type | length(2), of all that follows the first 4 bytes |
 //!     | SEID(8)     where S is set | sequence(3) | priority(4) 0(4)                        |
 //! ```
+//! Where FO is set, another message follows. TS 29.244 7.2.1A.
+
+pub mod ie;
+mod message;
 
 use bytemuck::{Pod, Zeroable};
 use types::{Malformed, Seid};
+
+pub(crate) use message::fill;
 
 use crate::bytes::{Be16, Be24, Be64, at_most, split_header};
 
@@ -55,6 +61,7 @@ pub struct Pfcp<'a> {
     seid: Option<Seid>,
     sequence: u32,
     body: &'a [u8],
+    follows: Option<&'a [u8]>,
     claims_more: bool,
 }
 
@@ -88,7 +95,8 @@ impl<'a> Pfcp<'a> {
             (None, message)
         };
         let (sequence, body) = split_header::<FixedSequence>(message).ok_or(PfcpError::Short)?;
-        Ok(Self { fixed, seid, sequence: sequence.sequence.get(), body, claims_more })
+        let follows = if fixed.flags & 0x04 != 0 { rest.get(usize::from(length)..) } else { None };
+        Ok(Self { fixed, seid, sequence: sequence.sequence.get(), body, follows, claims_more })
     }
 
     /// Message type.
@@ -113,6 +121,12 @@ impl<'a> Pfcp<'a> {
     #[must_use]
     pub const fn body(&self) -> &'a [u8] {
         self.body
+    }
+
+    /// Where FO is set and the message ends within the data: what follows it. TS 29.244 7.2.1A.
+    #[must_use]
+    pub const fn bundled(&self) -> Option<&'a [u8]> {
+        self.follows
     }
 
     /// Whether the length runs beyond the data.
@@ -165,6 +179,17 @@ mod tests {
         assert_eq!(with(&SESSION, 13), Ok((1, false)));
         assert_eq!(with(&SESSION, u16::MAX), Ok((2, true)));
         assert_eq!(with(&SESSION, 11), Err(PfcpError::Length(11)));
+    }
+
+    #[test]
+    fn bundled_message_follows_the_first() {
+        let mut bytes = SESSION.to_vec();
+        bytes.extend(SESSION);
+        assert_eq!(Pfcp::parse(&bytes).unwrap().bundled(), None);
+        bytes[0] |= 0x04;
+        assert_eq!(Pfcp::parse(&bytes).unwrap().bundled(), Some(&SESSION[..]));
+        assert_eq!(Pfcp::parse(&bytes[..18]).unwrap().bundled(), Some(&[][..]));
+        assert_eq!(Pfcp::parse(&bytes[..17]).unwrap().bundled(), None);
     }
 
     #[test]
