@@ -3,6 +3,7 @@
 //! ```text
 //! v1  | version 1(3) PT 0 E S PN | type | length(2), of all that follows the first 8 bytes |
 //!     | TEID(4) | sequence(2) N-PDU(1) next extension(1)     where any of E, S, PN is set  |
+//!     | length in 4 bytes(1) | content | next extension(1)   each extension, where E is set |
 //! v2  | version 2(3) P T MP 0 0  | type | length(2), of all that follows the first 4 bytes |
 //!     | TEID(4)     where T is set | sequence(3) | priority(4) 0(4)                        |
 //! ```
@@ -47,6 +48,12 @@ pub enum GtpcError {
     Version(u8),
     /// A length that cannot hold the header itself.
     Length(u16),
+    /// An extension header of length 0.
+    ExtLenZero,
+    /// An extension header that ends beyond the message.
+    ExtTruncated,
+    /// More than [`Gtpc::EXTENSIONS_MAX`] extension headers.
+    ExtTooMany,
 }
 
 impl From<GtpcError> for Malformed {
@@ -55,6 +62,9 @@ impl From<GtpcError> for Malformed {
             GtpcError::Short => Self::GtpcShort,
             GtpcError::Version(_) => Self::GtpcVersion,
             GtpcError::Length(_) => Self::GtpcLength,
+            GtpcError::ExtLenZero => Self::GtpExtLenZero,
+            GtpcError::ExtTruncated => Self::GtpExtTruncated,
+            GtpcError::ExtTooMany => Self::GtpExtTooMany,
         }
     }
 }
@@ -66,6 +76,7 @@ pub struct Gtpc<'a> {
     version: u8,
     teid: Option<Teid>,
     sequence: Option<u32>,
+    next_extension: u8,
     body: &'a [u8],
     follows: Option<&'a [u8]>,
     claims_more: bool,
@@ -93,16 +104,18 @@ impl<'a> Gtpc<'a> {
         let length = fixed.length.get();
         let claims_more = usize::from(length) > rest.len();
         let message = at_most(rest, usize::from(length));
-        let (sequence, body) = if fixed.flags & 0x07 == 0 {
-            (None, message)
+        let (sequence, next_extension, body) = if fixed.flags & 0x07 == 0 {
+            (None, 0, message)
         } else if usize::from(length) < size_of::<FixedOptional>() {
             return Err(GtpcError::Length(length));
         } else {
             let (optional, body) = split_header::<FixedOptional>(message).ok_or(GtpcError::Short)?;
-            ((fixed.flags & 0x02 != 0).then(|| u32::from(optional.sequence.get())), body)
+            let sequence = (fixed.flags & 0x02 != 0).then(|| u32::from(optional.sequence.get()));
+            // Without E the byte means nothing, whatever it holds.
+            (sequence, if fixed.flags & 0x04 != 0 { optional.next_extension } else { 0 }, body)
         };
         let teid = Some(Teid(teid.get()));
-        Ok(Self { fixed, version: 1, teid, sequence, body, follows: None, claims_more })
+        Ok(Self { fixed, version: 1, teid, sequence, next_extension, body, follows: None, claims_more })
     }
 
     fn parse_v2(bytes: &'a [u8]) -> Result<Self, GtpcError> {
@@ -127,7 +140,7 @@ impl<'a> Gtpc<'a> {
         let (sequence, body) = split_header::<FixedSequence>(message).ok_or(GtpcError::Short)?;
         let follows = if fixed.flags & 0x10 != 0 { rest.get(usize::from(length)..) } else { None };
         let sequence = Some(sequence.sequence.get());
-        Ok(Self { fixed, version: 2, teid, sequence, body, follows, claims_more })
+        Ok(Self { fixed, version: 2, teid, sequence, next_extension: 0, body, follows, claims_more })
     }
 
     /// 1 or 2.
@@ -154,10 +167,34 @@ impl<'a> Gtpc<'a> {
         self.sequence
     }
 
-    /// Information elements, in version 1 behind any extension headers.
+    /// What follows the header: in version 1 any extension headers, then information elements.
     #[must_use]
     pub const fn body(&self) -> &'a [u8] {
         self.body
+    }
+
+    /// Extension headers in a message at most; more are an error.
+    pub const EXTENSIONS_MAX: u8 = 8;
+
+    /// Information elements, behind any extension headers. These say nothing that is needed here, they
+    /// are stepped over by their length. TS 29.060 6.1.
+    ///
+    /// # Errors
+    /// [`GtpcError::ExtLenZero`], [`GtpcError::ExtTruncated`] and [`GtpcError::ExtTooMany`].
+    pub fn elements(&self) -> Result<&'a [u8], GtpcError> {
+        let mut next = self.next_extension;
+        let mut rest = self.body;
+        for _ in 0..Self::EXTENSIONS_MAX {
+            if next == 0 {
+                return Ok(rest);
+            }
+            let units = *rest.first().ok_or(GtpcError::ExtTruncated)?;
+            let bytes = usize::from(units).wrapping_mul(4);
+            let (header, after) = rest.split_at_checked(bytes).ok_or(GtpcError::ExtTruncated)?;
+            next = *header.last().ok_or(GtpcError::ExtLenZero)?;
+            rest = after;
+        }
+        if next == 0 { Ok(rest) } else { Err(GtpcError::ExtTooMany) }
     }
 
     /// Where P is set and the first message ends within the data: what follows it.
@@ -237,6 +274,44 @@ mod tests {
         let first = Gtpc::parse(&bytes).unwrap();
         assert_eq!(first.piggybacked(), Some(&ECHO[..]));
         assert_eq!(Gtpc::parse(&V2).unwrap().piggybacked(), None);
+    }
+
+    /// E and S set, then extension headers whose first has the type PDCP PDU Number, then 14 1.
+    fn extended(first: u8, chain: &[u8]) -> Vec<u8> {
+        let length = (6 + chain.len()) as u8;
+        [&[0x36, 52, 0, length, 0, 0, 0, 9, 0, 1, 0, first], chain, &[14, 1]].concat()
+    }
+
+    #[test]
+    fn extension_headers_are_stepped_over() {
+        let elements = |bytes: &[u8]| Gtpc::parse(bytes).unwrap().elements().map(<[u8]>::to_vec);
+        assert_eq!(elements(&V1), Ok(std::vec![14, 1]));
+        assert_eq!(elements(&V2), Ok(std::vec![3, 0]));
+        assert_eq!(elements(&extended(0, &[])), Ok(std::vec![14, 1]));
+        let two = [1, 0, 7, 0xc2, 2, 0, 0, 0, 0, 0, 0, 0];
+        let message = extended(0xc0, &two);
+        assert_eq!(elements(&message), Ok(std::vec![14, 1]));
+        for cut in 12..24 {
+            assert_eq!(elements(&message[..cut]), Err(GtpcError::ExtTruncated), "{cut}");
+        }
+        assert_eq!(elements(&extended(0xc0, &[0, 0, 7, 0])), Err(GtpcError::ExtLenZero));
+        assert_eq!(elements(&extended(0xc0, &[2, 0, 7, 0])), Err(GtpcError::ExtTruncated));
+        // One unit too short: the rest of the header reads as elements.
+        assert_eq!(
+            elements(&extended(0xc0, &[1, 0, 7, 0, 0, 0, 0, 0])),
+            Ok([&[0; 4][..], &[14, 1]].concat())
+        );
+        // Without E the next type means nothing.
+        let mut without = extended(0xc0, &[]);
+        without[0] = 0x32;
+        assert_eq!(elements(&without), Ok(std::vec![14, 1]));
+        let chain = |count: usize| {
+            let mut chain = [1, 0, 0, 1].repeat(count);
+            chain[count * 4 - 1] = 0;
+            extended(1, &chain)
+        };
+        assert_eq!(elements(&chain(8)), Ok(std::vec![14, 1]));
+        assert_eq!(elements(&chain(9)), Err(GtpcError::ExtTooMany));
     }
 
     #[test]

@@ -156,7 +156,7 @@ impl Reading {
     }
 
     /// Keeps a value unless there is one: of elements that come twice the first counts. TS 29.274
-    /// 7.7.10, TS 29.060 11.1.11, TS 29.244 7.6.5.
+    /// 7.7.10, TS 29.060 11.1.12, TS 29.244 7.6.10.
     #[inline(always)]
     pub(crate) fn keep<T, E: Into<Malformed>>(&mut self, place: &mut Option<T>, read: Result<T, E>) {
         let value = self.take(read);
