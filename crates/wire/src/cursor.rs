@@ -117,19 +117,13 @@ pub(crate) fn imei(value: &[u8]) -> Option<Imei> {
 }
 
 /// Labels, each behind its length (TS 23.003 9.1, RFC 1035 3.1), as one name with dots. A label of
-/// length 0 may end them.
-pub(crate) fn apn(value: &[u8]) -> Option<Apn> {
+/// length 0 may end them; without any other label there is no name, which is sent and is not wrong.
+pub(crate) fn apn(value: &[u8]) -> Option<Option<Apn>> {
     let mut text = [0_u8; Apn::MAX];
-    let mut rest = Cursor(value);
+    let mut rest = Cursor(value.strip_suffix(&[0]).unwrap_or(value));
     let mut end = 0_usize;
     while let Some(length) = rest.u8() {
-        if length == 0 {
-            if !rest.0.is_empty() {
-                return None;
-            }
-            break;
-        }
-        if length > LABEL_MAX {
+        if !(1..=LABEL_MAX).contains(&length) {
             return None;
         }
         let label = rest.bytes(usize::from(length))?;
@@ -141,14 +135,14 @@ pub(crate) fn apn(value: &[u8]) -> Option<Apn> {
         place.copy_from_slice(label);
         end = end.checked_add(label.len())?;
     }
-    Apn::from_text(text.get(..end)?)
+    if end == 0 { Some(None) } else { Apn::from_text(text.get(..end)?).map(Some) }
 }
 
 const LABEL_MAX: u8 = 63;
 
 /// A name as labels where its bytes are whole labels, else as text: both are sent. TS 29.244 8.2.4.
-pub(crate) fn name(value: &[u8]) -> Option<Apn> {
-    apn(value).or_else(|| Apn::from_text(value))
+pub(crate) fn name(value: &[u8]) -> Option<Option<Apn>> {
+    apn(value).or_else(|| Apn::from_text(value).map(Some))
 }
 
 #[cfg(test)]
@@ -157,46 +151,54 @@ mod tests {
     use std::string::ToString;
     use std::vec::Vec;
 
+    /// What is read of labels: `None` where they are wrong, empty where there is no name.
+    fn labels(value: &[u8]) -> Option<std::string::String> {
+        apn(value).map(|name| name.map(|name| name.to_string()).unwrap_or_default())
+    }
+
     #[test]
     fn labels_become_a_name() {
         let value = b"\x08internet\x06mnc001\x06mcc001\x04gprs";
-        assert_eq!(apn(value).unwrap().as_str(), "internet.mnc001.mcc001.gprs");
+        assert_eq!(labels(value).as_deref(), Some("internet.mnc001.mcc001.gprs"));
         for cut in 0..value.len() {
             let whole = match cut {
+                0 => Some(""),
                 9 => Some("internet"),
                 16 => Some("internet.mnc001"),
                 23 => Some("internet.mnc001.mcc001"),
                 _ => None,
             };
-            assert_eq!(apn(&value[..cut]).map(|name| name.as_str().to_string()).as_deref(), whole, "{cut}");
+            assert_eq!(labels(&value[..cut]).as_deref(), whole, "{cut}");
         }
     }
 
     #[test]
     fn labels_end_with_the_value_or_with_an_empty_one() {
-        assert_eq!(apn(b"\x03ims\x00").unwrap().as_str(), "ims");
-        assert_eq!(apn(b"\x03ims\x00\x01a"), None, "bytes behind the end");
-        assert_eq!(apn(b"\x02ims"), None, "the length too small");
-        assert_eq!(apn(b"\x04ims"), None, "the length too great");
-        assert_eq!(apn(b""), None);
-        assert_eq!(apn(b"\x00"), None);
+        assert_eq!(labels(b"\x03ims\x00").as_deref(), Some("ims"));
+        assert_eq!(labels(b"\x03ims\x00\x01a"), None, "bytes behind the end");
+        assert_eq!(labels(b"\x02ims"), None, "the length too small");
+        assert_eq!(labels(b"\x04ims"), None, "the length too great");
+        assert_eq!(labels(b"").as_deref(), Some(""));
+        assert_eq!(labels(b"\x00").as_deref(), Some(""));
+        assert_eq!(labels(b"\x00\x00"), None);
+        assert_eq!(labels(b"\x03i\ns"), None, "not printable");
         for length in 64..=255_u8 {
             let mut value: Vec<u8> = std::vec![b'a'; 256];
             value[0] = length;
-            assert_eq!(apn(&value[..usize::from(length) + 1]), None, "{length}");
+            assert_eq!(labels(&value[..usize::from(length) + 1]), None, "{length}");
         }
         let longest = [&[63][..], &[b'a'; 63], &[36], &[b'b'; 36]].concat();
-        assert_eq!(apn(&longest).unwrap().as_str().len(), 100);
+        assert_eq!(labels(&longest).unwrap().len(), 100);
         let longer = [&[63][..], &[b'a'; 63], &[37], &[b'b'; 37]].concat();
-        assert_eq!(apn(&longer), None);
+        assert_eq!(labels(&longer), None);
     }
 
     #[test]
     fn names_of_both_kinds() {
-        assert_eq!(name(b"\x08internet").unwrap().as_str(), "internet");
-        assert_eq!(name(b"internet").unwrap().as_str(), "internet");
+        assert_eq!(name(b"\x08internet").unwrap().unwrap().as_str(), "internet");
+        assert_eq!(name(b"internet").unwrap().unwrap().as_str(), "internet");
         assert_eq!(name(b"\x09internet"), None);
-        assert_eq!(name(b""), None);
+        assert_eq!(name(b""), Some(None));
     }
 
     #[test]

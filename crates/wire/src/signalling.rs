@@ -165,6 +165,19 @@ impl Reading {
         }
     }
 
+    /// The same for a value that may say nothing without being wrong.
+    #[inline(always)]
+    pub(crate) fn keep_any<T, E: Into<Malformed>>(
+        &mut self,
+        place: &mut Option<T>,
+        read: Result<Option<T>, E>,
+    ) {
+        let value = self.take(read).flatten();
+        if place.is_none() {
+            *place = value;
+        }
+    }
+
     /// Puts a value into a list and hands out its place; `None` where the list is full.
     #[inline(always)]
     pub(crate) fn push<'l, T, const N: usize>(

@@ -214,8 +214,8 @@ values!(
     };
     /// Of [`kind::PDP_CONTEXT`]: a PDN connection of one bearer. TS 29.060 7.7.29.
     pdp_context() -> PdnConnection = pdp_context::read;
-    /// Of [`kind::APN`]. TS 29.060 7.7.30.
-    apn() -> Apn = cursor::apn;
+    /// Of [`kind::APN`]: `None` where it has no label. TS 29.060 7.7.30.
+    apn() -> Option<Apn> = cursor::apn;
     /// Of [`kind::GSN_ADDRESS`]. TS 29.060 7.7.32.
     gsn_address() -> IpAddr = cursor::address;
     /// Of [`kind::MSISDN`]: its first byte is the type of number (TS 29.002 17.7.8). TS 29.060 7.7.33.

@@ -76,7 +76,7 @@ pub(crate) fn fill(gtp: &Gtpc<'_>, event: &mut SessionEvent, reading: &mut Readi
                     reading.push(&mut event.pdn_connections, connection);
                 }
             }
-            kind::APN => reading.keep(&mut event.apn, ie.apn()),
+            kind::APN => reading.keep_any(&mut event.apn, ie.apn()),
             kind::GSN_ADDRESS => {
                 if let Some(address) = reading.take(ie.gsn_address()) {
                     reading.push(&mut parts.addresses, address);

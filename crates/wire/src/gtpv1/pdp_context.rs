@@ -43,13 +43,8 @@ pub(super) fn read(value: &[u8]) -> Option<PdnConnection> {
     }
     let mut bearer = Bearer { ebi: Some(nsapi), ..Bearer::default() };
     bearer.f_teids.try_push(tunnel).ok()?;
-    let mut connection = PdnConnection {
-        apn: Some(apn),
-        linked_ebi: Some(nsapi),
-        ue,
-        anchor: Some(anchor),
-        ..PdnConnection::default()
-    };
+    let mut connection =
+        PdnConnection { apn, linked_ebi: Some(nsapi), ue, anchor: Some(anchor), ..PdnConnection::default() };
     connection.bearers.try_push(bearer).ok()?;
     Some(connection)
 }

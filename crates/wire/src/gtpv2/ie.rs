@@ -172,8 +172,8 @@ values!(
     cause() -> u8 = |value| value.first().copied();
     /// Of [`kind::RECOVERY`]: the restart counter. TS 29.274 8.5.
     recovery() -> u32 = |value| value.first().copied().map(u32::from);
-    /// Of [`kind::APN`]. TS 29.274 8.6.
-    apn() -> Apn = cursor::apn;
+    /// Of [`kind::APN`]: `None` where it has no label. TS 29.274 8.6.
+    apn() -> Option<Apn> = cursor::apn;
     /// Of [`kind::EBI`]. TS 29.274 8.8.
     ebi() -> Ebi = |value| value.first().map(|ebi| Ebi(ebi & 0x0f));
     /// Of [`kind::IP_ADDRESS`]. TS 29.274 8.9.

@@ -59,7 +59,7 @@ pub(crate) fn fill(body: &[u8], event: &mut SessionEvent, reading: &mut Reading)
             (kind::IMSI, 0) => reading.keep(&mut event.imsi, ie.imsi()),
             (kind::CAUSE, 0) => reading.keep(&mut event.cause, ie.cause()),
             (kind::RECOVERY, 0) => reading.keep(&mut event.recovery, ie.recovery()),
-            (kind::APN, 0) => reading.keep(&mut event.apn, ie.apn()),
+            (kind::APN, 0) => reading.keep_any(&mut event.apn, ie.apn()),
             (kind::EBI, instance) => ebi(&ie, instance, event, reading),
             (kind::MEI, 0) => reading.keep(&mut event.imei, ie.mei()),
             (kind::MSISDN, 0) => reading.keep(&mut event.msisdn, ie.msisdn()),
@@ -149,7 +149,7 @@ fn pdn_connection<const N: usize>(
     let (mut v4, mut v6) = (None, None);
     while let Some(ie) = ies.next().and_then(|ie| reading.take(ie)) {
         match (ie.kind, ie.instance) {
-            (kind::APN, 0) => reading.keep(&mut connection.apn, ie.apn()),
+            (kind::APN, 0) => reading.keep_any(&mut connection.apn, ie.apn()),
             (kind::EBI, 0) => reading.keep(&mut connection.linked_ebi, ie.ebi()),
             (kind::F_TEID, 0) => reading.keep(&mut connection.anchor, ie.f_teid()),
             (kind::PAA, 0) => {

@@ -209,8 +209,6 @@ values!(
     destination_interface() -> Side = |value| Some(side(*value.first()?, 5));
     /// Of [`kind::F_TEID`]. TS 29.244 8.2.3.
     f_teid() -> FTeidValue = f_teid;
-    /// Of [`kind::NETWORK_INSTANCE`]: labels or text. TS 29.244 8.2.4.
-    network_instance() -> Apn = cursor::name;
     /// Of [`kind::PDR_ID`]. TS 29.244 8.2.36.
     pdr_id() -> u16 = |value| Cursor(value).u16();
     /// Of [`kind::F_SEID`]. TS 29.244 8.2.37.
@@ -227,11 +225,20 @@ values!(
     qfi() -> Qfi = |value| value.first().map(|qfi| Qfi(qfi & 0x3f));
     /// Of [`kind::USER_ID`]. TS 29.244 8.2.101.
     user_id() -> UserId = user_id;
-    /// Of [`kind::APN`]: labels or text. TS 29.244 8.2.117.
-    apn() -> Apn = cursor::name;
+    /// Of [`kind::APN`]: labels or text; `None` where it has none. TS 29.244 8.2.117.
+    apn() -> Option<Apn> = cursor::name;
     /// Of [`kind::S_NSSAI`]. TS 29.244 8.2.176.
     s_nssai() -> Snssai = s_nssai;
 );
+
+impl Ie<'_> {
+    /// Of [`kind::NETWORK_INSTANCE`]: labels or text. Any bytes are allowed: those that are no name are
+    /// none. TS 29.244 8.2.4.
+    #[must_use]
+    pub fn network_instance(&self) -> Option<Apn> {
+        cursor::name(self.value).flatten()
+    }
+}
 
 /// The two interface elements number their sides alike but for the 5G VN.
 fn side(value: u8, vn: u8) -> Side {

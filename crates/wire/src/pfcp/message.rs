@@ -22,7 +22,7 @@ pub(crate) fn fill(body: &[u8], event: &mut SessionEvent, reading: &mut Reading)
             kind::UPDATE_FAR => rule(RuleAction::Update).far(event, reading),
             kind::REMOVE_FAR => rule(RuleAction::Remove).far(event, reading),
             kind::CAUSE => reading.keep(&mut event.cause, ie.cause()),
-            kind::NETWORK_INSTANCE => reading.keep(&mut found.instance, ie.network_instance()),
+            kind::NETWORK_INSTANCE => found.instance(ie.network_instance(), None),
             kind::F_SEID => reading.keep(&mut event.f_seid, ie.f_seid()),
             kind::UE_IP_ADDRESS => found.ue(reading.take(ie.ue_ip_address()), None),
             kind::RECOVERY_TIME_STAMP => reading.keep(&mut event.recovery, ie.recovery_time_stamp()),
@@ -33,7 +33,7 @@ pub(crate) fn fill(body: &[u8], event: &mut SessionEvent, reading: &mut Reading)
                     event.msisdn = event.msisdn.or(user.msisdn);
                 }
             }
-            kind::APN => reading.keep(&mut event.apn, ie.apn()),
+            kind::APN => reading.keep_any(&mut event.apn, ie.apn()),
             kind::S_NSSAI => reading.keep(&mut event.snssai, ie.s_nssai()),
             kind::FIRST_VENDOR.. if ie.value.len() < 2 => reading.bad(IeError::Value(ie.kind)),
             _ => {}
@@ -164,7 +164,7 @@ impl Pdi {
             match ie.kind {
                 kind::SOURCE_INTERFACE => reading.keep(&mut self.source, ie.source_interface()),
                 kind::F_TEID => reading.keep(&mut self.local, ie.f_teid()),
-                kind::NETWORK_INSTANCE => reading.keep(&mut self.instance, ie.network_instance()),
+                kind::NETWORK_INSTANCE => self.instance = self.instance.or_else(|| ie.network_instance()),
                 kind::UE_IP_ADDRESS => reading.keep(&mut self.ue, ie.ue_ip_address()),
                 kind::QFI => reading.keep(&mut self.qfi, ie.qfi()),
                 _ => {}
