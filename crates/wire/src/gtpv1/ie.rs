@@ -269,3 +269,226 @@ pub(super) fn pdp_address(organisation: u8, number: u8, value: &[u8]) -> Option<
     };
     Some(cursor::ue(v4, v6))
 }
+
+#[cfg(test)]
+mod tests {
+    use core::fmt::Debug;
+    use std::string::ToString;
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::tests::every_length;
+
+    fn walk(elements: &[u8]) -> Vec<Result<(u8, usize), IeError>> {
+        let budget = Budget::new();
+        Ies::new(elements, &budget).map(|ie| ie.map(|ie| (ie.kind, ie.value.len()))).collect()
+    }
+
+    /// Recovery 7, TEID Data I, an extension header type list of two, an unknown type of three bytes.
+    const FOUR: [u8; 17] = [14, 7, 16, 0, 0, 0, 9, 141, 2, 0xc0, 0xc1, 200, 0, 3, 1, 2, 3];
+
+    #[test]
+    fn types_fix_lengths_or_elements_tell_them() {
+        assert_eq!(walk(&FOUR), [Ok((14, 1)), Ok((16, 4)), Ok((141, 2)), Ok((200, 3))]);
+        assert_eq!(walk(&[]), []);
+    }
+
+    /// TS 29.060 table 37.
+    #[test]
+    fn every_type_below_128() {
+        let fixed = [
+            (1, 1),
+            (2, 8),
+            (3, 6),
+            (4, 4),
+            (5, 4),
+            (8, 1),
+            (9, 28),
+            (11, 1),
+            (12, 3),
+            (13, 1),
+            (14, 1),
+            (15, 1),
+            (16, 4),
+            (17, 4),
+            (18, 5),
+            (19, 1),
+            (20, 1),
+            (21, 1),
+            (22, 9),
+            (23, 1),
+            (24, 1),
+            (25, 2),
+            (26, 2),
+            (27, 2),
+            (28, 2),
+            (29, 1),
+            (127, 4),
+        ];
+        for kind in 0..128 {
+            let mut elements = [kind; 30];
+            elements[1..].fill(1);
+            let wanted = match fixed.iter().find(|(known, _)| *known == kind) {
+                Some(&(_, length)) => Ok((kind, length)),
+                None => Err(IeError::Unknown(kind)),
+            };
+            assert_eq!(walk(&elements)[0], wanted);
+        }
+    }
+
+    #[test]
+    fn every_shorter_prefix_ends_in_an_error_or_between_elements() {
+        let ends = [(2, (14, 1)), (7, (16, 4)), (11, (141, 2))];
+        for cut in 0..FOUR.len() {
+            let mut wanted: Vec<_> =
+                ends.iter().filter(|(end, _)| cut >= *end).map(|(_, ie)| Ok(*ie)).collect();
+            if cut != 0 && !ends.iter().any(|(end, _)| cut == *end) {
+                wanted.push(Err(IeError::Truncated));
+            }
+            assert_eq!(walk(&FOUR[..cut]), wanted, "{cut}");
+        }
+    }
+
+    #[test]
+    fn length_in_both_directions() {
+        let with = |at: usize, length: u8| {
+            let mut bytes = FOUR;
+            bytes[at] = length;
+            walk(&bytes).last().copied().unwrap()
+        };
+        // What is left of the value reads as a type of its own.
+        assert_eq!(with(13, 2), Err(IeError::Truncated));
+        assert_eq!(with(13, 4), Err(IeError::Truncated));
+        assert_eq!(with(12, 255), Err(IeError::Truncated));
+        assert_eq!(with(8, 1), Err(IeError::Truncated));
+        assert_eq!(with(8, 9), Err(IeError::Truncated));
+    }
+
+    #[test]
+    fn finished_after_the_first_error_and_after_as_many_as_are_read() {
+        let budget = Budget::new();
+        let mut ies = Ies::new(&[30, 14, 7, 14, 7], &budget);
+        assert_eq!(ies.next(), Some(Err(IeError::Unknown(30))));
+        assert_eq!(ies.next(), None);
+        let many = [14, 7].repeat(1_100);
+        let read = walk(&many);
+        assert_eq!(read.len(), 1_025);
+        assert_eq!(read.last(), Some(&Err(IeError::TooMany)));
+    }
+
+    #[track_caller]
+    fn reads<T: PartialEq + Debug>(
+        kind: u8,
+        value: &[u8],
+        least: usize,
+        read: impl Fn(&Ie<'_>) -> Result<T, IeError>,
+        wanted: T,
+    ) {
+        every_length(value, least, |value| read(&Ie { kind, value }), wanted, IeError::Value(kind));
+    }
+
+    #[track_caller]
+    fn wrong<T: PartialEq + Debug>(kind: u8, value: &[u8], read: impl Fn(&Ie<'_>) -> Result<T, IeError>) {
+        assert_eq!(read(&Ie { kind, value }), Err(IeError::Value(kind)));
+    }
+
+    #[test]
+    fn plain_values() {
+        reads(kind::CAUSE, &[128], 1, |ie| ie.cause(), 128);
+        reads(kind::RECOVERY, &[7], 1, |ie| ie.recovery(), 7);
+        reads(kind::TEID_DATA_I, &[1, 2, 3, 4], 4, |ie| ie.teid(), Teid(0x0102_0304));
+        reads(
+            kind::TEID_DATA_II,
+            &[0xf5, 1, 2, 3, 4],
+            5,
+            |ie| ie.teid_data_ii(),
+            (Ebi(5), Teid(0x0102_0304)),
+        );
+        reads(kind::TEARDOWN, &[0xff], 1, |ie| ie.teardown(), true);
+        reads(kind::TEARDOWN, &[0xfe], 1, |ie| ie.teardown(), false);
+        reads(kind::NSAPI, &[0xf5], 1, |ie| ie.nsapi(), Ebi(5));
+        reads(kind::RAT, &[1], 1, |ie| ie.rat(), Rat(1));
+    }
+
+    #[test]
+    fn numbers() {
+        let imsi = [0x00, 0x01, 0x01, 0x21, 0x43, 0x65, 0x87, 0xf9];
+        let ie = |kind, value| Ie { kind, value };
+        assert_eq!(ie(kind::IMSI, &imsi[..]).imsi().unwrap().to_string(), "001010123456789");
+        assert_eq!(ie(kind::IMEI, &imsi[..]).imei().unwrap().to_string(), "001010123456789");
+        // International, E.164.
+        let msisdn = [0x91, 0x64, 0x07, 0x21, 0x43, 0x65];
+        assert_eq!(ie(kind::MSISDN, &msisdn[..]).msisdn().unwrap().to_string(), "4670123456");
+        wrong(kind::IMSI, &[], |ie| ie.imsi());
+        wrong(kind::IMSI, &[0xff; 8], |ie| ie.imsi());
+        wrong(kind::IMEI, &[], |ie| ie.imei());
+        wrong(kind::MSISDN, &[], |ie| ie.msisdn());
+        wrong(kind::MSISDN, &[0x91], |ie| ie.msisdn());
+        wrong(kind::MSISDN, &[0x91, 0xab], |ie| ie.msisdn());
+    }
+
+    #[test]
+    fn places() {
+        let network = Plmn { mcc: 460, mnc: 6, mnc_digits: 2 };
+        let place = |area, cell| Place { network, location: Location { area: Some(area), cell } };
+        let value = [0x64, 0xf0, 0x60, 0xff, 0xfe, 0xff];
+        reads(kind::RAI, &value, 6, |ie| ie.rai(), place(0xfffe, None));
+        for (kind, cell) in [(0, Some(0x0102)), (1, Some(0x0102)), (2, None)] {
+            let value = [kind, 0x64, 0xf0, 0x60, 0, 9, 1, 2];
+            reads(kind::ULI, &value, 8, |ie| ie.location(), Some(place(9, cell)));
+        }
+        for kind in 3..=u8::MAX {
+            reads(kind::ULI, &[kind], 1, |ie| ie.location(), None);
+        }
+        wrong(kind::RAI, &[0xff; 6], |ie| ie.rai());
+        wrong(kind::ULI, &[0, 0xff, 0xff, 0xff, 0, 9, 1, 2], |ie| ie.location());
+    }
+
+    #[test]
+    fn end_user_addresses_by_type_and_length() {
+        let ie = |value: &[u8]| Ie { kind: kind::END_USER_ADDRESS, value }.end_user_address();
+        let six: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3];
+        let four = [10, 45, 0, 2];
+        let (v4, v6) = ("10.45.0.2".parse().ok(), "2001:db8:1:2::".parse().ok());
+        let value = |number, parts: &[&[u8]]| [&[0xf1, number][..], &parts.concat()].concat();
+        for (number, parts, wanted) in [
+            (0x21, &[][..], UeAddress::default()),
+            (0x21, &[&four[..]], UeAddress { v4, v6: None }),
+            (0x57, &[], UeAddress::default()),
+            (0x57, &[&six], UeAddress { v4: None, v6 }),
+            (0x8d, &[], UeAddress::default()),
+            (0x8d, &[&four], UeAddress { v4, v6: None }),
+            (0x8d, &[&six], UeAddress { v4: None, v6 }),
+            (0x8d, &[&four, &six], UeAddress { v4, v6 }),
+            (0x99, &[&four], UeAddress::default()),
+        ] {
+            assert_eq!(ie(&value(number, parts)), Ok(wanted), "{number:x} {parts:?}");
+        }
+        let error = Err(IeError::Value(kind::END_USER_ADDRESS));
+        for length in 0..2 {
+            assert_eq!(ie(&[0xf1, 0x21][..length]), error);
+        }
+        for length in 1..4 {
+            assert_eq!(ie(&value(0x21, &[&four[..length]])), error);
+        }
+        for length in 1..16 {
+            assert_eq!(ie(&value(0x57, &[&six[..length]])), error);
+        }
+        for length in (1..20).filter(|length| ![4, 16].contains(length)) {
+            assert_eq!(ie(&value(0x8d, &[&[1; 20][..length]])), error, "{length}");
+        }
+        // PPP, and an organisation that is reserved.
+        assert_eq!(ie(&[0xf0, 1]), Ok(UeAddress::default()));
+        assert_eq!(ie(&[0xf2, 0x21, 1]), Ok(UeAddress::default()));
+    }
+
+    #[test]
+    fn gsn_addresses_and_names() {
+        let ie = |kind, value| Ie { kind, value };
+        assert_eq!(ie(kind::GSN_ADDRESS, &[10, 0, 0, 1][..]).gsn_address(), Ok(IpAddr::from([10, 0, 0, 1])));
+        wrong(kind::GSN_ADDRESS, &[], |ie| ie.gsn_address());
+        wrong(kind::GSN_ADDRESS, &[1; 5], |ie| ie.gsn_address());
+        assert_eq!(ie(kind::APN, b"\x03ims").apn().unwrap().unwrap().as_str(), "ims");
+        wrong(kind::APN, b"\x02ims", |ie| ie.apn());
+    }
+}

@@ -55,3 +55,101 @@ fn endpoint(interface: Interface, teid: Teid, value: &[u8]) -> Option<FTeid> {
         IpAddr::V6(address) => FTeid { interface, teid, v4: None, v6: Some(address) },
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use core::net::{Ipv4Addr, Ipv6Addr};
+    use std::vec::Vec;
+
+    use types::UeAddress;
+
+    use super::*;
+
+    const GGSN_C: [u8; 4] = [192, 0, 2, 1];
+    const GGSN_U: [u8; 16] = [0xfd; 16];
+
+    /// NSAPI 5, IPv4 10.45.0.2; its parts apart from the second address.
+    fn value(flags: u8) -> Vec<u8> {
+        let parts: [&[u8]; 13] = [
+            &[flags | 5, 3],
+            &[4, 1, 2, 3, 4],
+            &[5, 1, 2, 3, 4, 5],
+            &[6, 1, 2, 3, 4, 5, 6],
+            &[0, 1, 0, 2, 255, 255],
+            &[0, 0, 0, 7],
+            &[0, 0, 0, 8],
+            &[1, 0xf1, 0x21],
+            &[4, 10, 45, 0, 2],
+            &[&[4], &GGSN_C[..]].concat(),
+            &[&[16], &GGSN_U[..]].concat(),
+            b"\x09\x08internet",
+            &[0, 0],
+        ];
+        parts.concat()
+    }
+
+    fn wanted() -> PdnConnection {
+        let v6 = Some(Ipv6Addr::from(GGSN_U));
+        let tunnel = FTeid { interface: Interface::GN_GGSN_U, teid: Teid(8), v4: None, v6 };
+        let v4 = Some(Ipv4Addr::from(GGSN_C));
+        let mut bearer = Bearer { ebi: Some(Ebi(5)), ..Bearer::default() };
+        bearer.f_teids.push(tunnel);
+        let mut connection = PdnConnection {
+            apn: types::Apn::from_text(b"internet"),
+            linked_ebi: Some(Ebi(5)),
+            ue: UeAddress { v4: Some(Ipv4Addr::new(10, 45, 0, 2)), v6: None },
+            anchor: Some(FTeid { interface: Interface::GN_GGSN_C, teid: Teid(7), v4, v6: None }),
+            ..PdnConnection::default()
+        };
+        connection.bearers.push(bearer);
+        connection
+    }
+
+    #[test]
+    fn a_context_is_a_connection_of_one_bearer() {
+        assert_eq!(read(&value(0)), Some(wanted()));
+        assert_eq!(read(&[&value(0x70)[..], &[9; 9]].concat()), Some(wanted()), "flags, and bytes behind it");
+    }
+
+    #[test]
+    fn every_shorter_prefix() {
+        let value = value(0);
+        for cut in 0..value.len() {
+            assert_eq!(read(&value[..cut]), None, "{cut}");
+        }
+    }
+
+    #[test]
+    fn lengths_in_both_directions() {
+        let with = |at: usize, length: u8| {
+            let mut value = value(0);
+            value[at] = length;
+            read(&value)
+        };
+        // Of the QoS profiles; then PDP address, GGSN addresses and APN.
+        for at in [2, 7, 13] {
+            assert_eq!(with(at, 255), None, "{at}");
+        }
+        for at in [42, 47] {
+            assert_eq!(with(at, 0), None, "{at}");
+        }
+        for (at, good) in [(37, 4), (42, 4), (47, 16), (64, 9)] {
+            assert_eq!(with(at, good), Some(wanted()), "{at}");
+            for length in [good - 1, good + 1, 255] {
+                assert_eq!(with(at, length), None, "{at}: {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_second_address_completes_the_first() {
+        let six: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3];
+        let both = [&value(0x80)[..], &[0x57, 16], &six].concat();
+        let mut wanted = wanted();
+        wanted.ue.v6 = Some("2001:db8:1:2::".parse().unwrap());
+        assert_eq!(read(&both), Some(wanted));
+        for cut in value(0).len()..both.len() {
+            assert_eq!(read(&both[..cut]), None, "{cut}");
+        }
+    }
+}

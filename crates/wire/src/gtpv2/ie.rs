@@ -273,3 +273,243 @@ fn f_teid(value: &[u8]) -> Option<FTeid> {
     let v6 = rest.v6_if(flags & 0x40 != 0)?;
     (flags & 0xc0 != 0).then_some(FTeid { interface: Interface(flags & 0x3f), teid, v4, v6 })
 }
+
+#[cfg(test)]
+mod tests {
+    use core::fmt::Debug;
+    use std::string::ToString;
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::tests::every_length;
+
+    /// IMSI 001010000000001, EBI 5 of instance 1, an unknown type.
+    const THREE: [u8; 23] = [
+        1, 0, 8, 0, 0x00, 0x01, 0x01, 0x00, 0x00, 0x00, 0x00, 0xf1, 73, 0, 1, 0x11, 5, 200, 0, 2, 0, 0xde,
+        0xad,
+    ];
+
+    fn walk(elements: &[u8]) -> Vec<Result<(u8, u8, usize), IeError>> {
+        let budget = Budget::new();
+        let ies = Ies::new(elements, &budget);
+        ies.map(|ie| ie.map(|ie| (ie.kind, ie.instance, ie.value.len()))).collect()
+    }
+
+    #[test]
+    fn elements_describe_themselves() {
+        assert_eq!(walk(&THREE), [Ok((1, 0, 8)), Ok((73, 1, 1)), Ok((200, 0, 2))]);
+        assert_eq!(walk(&[]), []);
+    }
+
+    #[test]
+    fn every_shorter_prefix_ends_in_an_error_or_between_elements() {
+        for cut in 0..THREE.len() {
+            let mut wanted = Vec::new();
+            for (end, ie) in [(12, (1, 0, 8)), (17, (73, 1, 1))] {
+                if cut >= end {
+                    wanted.push(Ok(ie));
+                }
+            }
+            if ![0, 12, 17].contains(&cut) {
+                wanted.push(Err(IeError::Truncated));
+            }
+            assert_eq!(walk(&THREE[..cut]), wanted, "{cut}");
+        }
+    }
+
+    #[test]
+    fn length_in_both_directions() {
+        let with = |length: u8| {
+            let mut bytes = THREE;
+            bytes[14] = length;
+            walk(&bytes)
+        };
+        // One less: the value's byte reads as the type of the next.
+        assert_eq!(with(0), [Ok((1, 0, 8)), Ok((73, 1, 0)), Err(IeError::Truncated)]);
+        assert_eq!(with(2), [Ok((1, 0, 8)), Ok((73, 1, 2)), Err(IeError::Truncated)]);
+        assert_eq!(with(255), [Ok((1, 0, 8)), Err(IeError::Truncated)]);
+    }
+
+    #[test]
+    fn finished_after_the_first_error() {
+        let budget = Budget::new();
+        let mut ies = Ies::new(&[1, 0, 9, 0, 0, 73, 0, 1, 0, 5], &budget);
+        assert_eq!(ies.next(), Some(Err(IeError::Truncated)));
+        assert_eq!(ies.next(), None);
+        assert_eq!(ies.next(), None);
+    }
+
+    #[test]
+    fn all_levels_of_a_message_share_one_number() {
+        let many = [200, 0, 0, 0].repeat(1_100);
+        let budget = Budget::new();
+        let mut ies = Ies::new(&many, &budget);
+        assert_eq!(ies.by_ref().take(1_000).filter(Result::is_ok).count(), 1_000);
+        assert_eq!(Ies::new(&many, &budget).filter(Result::is_ok).count(), 24);
+        assert_eq!(ies.next(), Some(Err(IeError::TooMany)));
+        assert_eq!(ies.next(), None);
+    }
+
+    #[track_caller]
+    fn reads<T: PartialEq + Debug>(
+        kind: u8,
+        value: &[u8],
+        least: usize,
+        read: impl Fn(&Ie<'_>) -> Result<T, IeError>,
+        wanted: T,
+    ) {
+        let read = |value: &[u8]| read(&Ie { kind, instance: 0, value });
+        every_length(value, least, read, wanted, IeError::Value(kind));
+    }
+
+    #[track_caller]
+    fn wrong<T: PartialEq + Debug>(kind: u8, value: &[u8], read: impl Fn(&Ie<'_>) -> Result<T, IeError>) {
+        assert_eq!(read(&Ie { kind, instance: 0, value }), Err(IeError::Value(kind)));
+    }
+
+    fn v4(text: &str) -> Option<core::net::Ipv4Addr> {
+        Some(text.parse().unwrap())
+    }
+
+    fn v6(text: &str) -> Option<core::net::Ipv6Addr> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn numbers_in_tbcd() {
+        let value = [0x00, 0x01, 0x01, 0x21, 0x43, 0x65, 0x87, 0xf9];
+        let ie = |kind, cut| Ie { kind, instance: 0, value: &value[..cut] };
+        assert_eq!(ie(kind::IMSI, 8).imsi().unwrap().to_string(), "001010123456789");
+        assert_eq!(ie(kind::MEI, 8).mei().unwrap().to_string(), "001010123456789");
+        assert_eq!(ie(kind::MSISDN, 8).msisdn().unwrap().to_string(), "001010123456789");
+        // A shorter one is a shorter number.
+        for cut in 1..8 {
+            assert_eq!(ie(kind::IMSI, cut).imsi().unwrap().0.len(), cut * 2, "{cut}");
+        }
+        wrong(kind::IMSI, &[], |ie| ie.imsi());
+        wrong(kind::MEI, &[], |ie| ie.mei());
+        wrong(kind::MSISDN, &[], |ie| ie.msisdn());
+        wrong(kind::IMSI, &[0x1a], |ie| ie.imsi());
+        wrong(kind::IMSI, &[0x21; 8], |ie| ie.imsi());
+        wrong(kind::MEI, &[0x21; 9], |ie| ie.mei());
+        assert_eq!(Ie { kind: kind::MEI, instance: 0, value: &[0x21; 8] }.mei().unwrap().0.len(), 16);
+    }
+
+    #[test]
+    fn values_of_one_byte() {
+        reads(kind::CAUSE, &[16, 0], 1, |ie| ie.cause(), 16);
+        reads(kind::RECOVERY, &[7], 1, |ie| ie.recovery(), 7);
+        reads(kind::EBI, &[0xf5], 1, |ie| ie.ebi(), Ebi(5));
+        reads(kind::RAT, &[6], 1, |ie| ie.rat(), Rat(6));
+        let mut qos = [0; 22];
+        qos[..2].copy_from_slice(&[0x7c, 9]);
+        reads(kind::BEARER_QOS, &qos, 2, |ie| ie.qci(), 9);
+    }
+
+    #[test]
+    fn networks() {
+        let plmn = Plmn { mcc: 310, mnc: 260, mnc_digits: 3 };
+        reads(kind::SERVING_NETWORK, &[0x13, 0x00, 0x62], 3, |ie| ie.serving_network(), plmn);
+        wrong(kind::SERVING_NETWORK, &[0xff, 0xff, 0xff], |ie| ie.serving_network());
+    }
+
+    #[test]
+    fn indication_flags_beyond_its_length_are_not_set() {
+        let ie = |value| Ie { kind: kind::INDICATION, instance: 0, value };
+        let flags = |value| ie(value).indication().map(|flags| (flags.operation, flags.scope));
+        assert_eq!(flags(&[0x08]), Ok((true, false)));
+        assert_eq!(flags(&[0xf7, 0x02, 0, 0]), Ok((false, true)));
+        assert_eq!(flags(&[0x08, 0xfd]), Ok((true, false)));
+        wrong(kind::INDICATION, &[], |ie| ie.indication());
+    }
+
+    #[test]
+    fn pdn_addresses() {
+        let paa = |v4, v6| UeAddress { v4, v6 };
+        reads(kind::PAA, &[1, 10, 45, 0, 2], 5, |ie| ie.paa(), paa(v4("10.45.0.2"), None));
+        let six: [u8; 16] = [0x20, 1, 0xd, 0xb8, 0xca, 0xfe, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2];
+        let prefix = v6("2001:db8:cafe:1::");
+        reads(kind::PAA, &[&[2, 64], &six[..]].concat(), 18, |ie| ie.paa(), paa(None, prefix));
+        let both = [&[3, 64], &six[..], &[10, 45, 0, 2]].concat();
+        reads(kind::PAA, &both, 22, |ie| ie.paa(), paa(v4("10.45.0.2"), prefix));
+        // Assigned by DHCP later; PDN types without IP, and not known ones.
+        reads(kind::PAA, &[1, 0, 0, 0, 0], 5, |ie| ie.paa(), paa(None, None));
+        for pdn_type in [0, 4, 5, 6, 7] {
+            reads(kind::PAA, &[pdn_type], 1, |ie| ie.paa(), paa(None, None));
+        }
+        // Spare bits.
+        reads(kind::PAA, &[0xf9, 10, 45, 0, 2], 5, |ie| ie.paa(), paa(v4("10.45.0.2"), None));
+    }
+
+    #[test]
+    fn ip_addresses_have_one_of_two_lengths() {
+        let ie = |value| Ie { kind: kind::IP_ADDRESS, instance: 0, value };
+        assert_eq!(ie(&[10, 0, 0, 1]).ip_address(), Ok(IpAddr::from([10, 0, 0, 1])));
+        assert_eq!(ie(&[0xfd; 16]).ip_address(), Ok(IpAddr::from([0xfd; 16])));
+        for length in (0..20).filter(|length| ![4, 16].contains(length)) {
+            wrong(kind::IP_ADDRESS, &[1; 20][..length], |ie| ie.ip_address());
+        }
+    }
+
+    #[test]
+    fn access_point_names() {
+        let ie = |value| Ie { kind: kind::APN, instance: 0, value };
+        assert_eq!(ie(b"\x03ims\x06mnc001").apn().unwrap().unwrap().as_str(), "ims.mnc001");
+        assert_eq!(ie(&[]).apn(), Ok(None));
+        wrong(kind::APN, b"\x04ims", |ie| ie.apn());
+        wrong(kind::APN, b"internet", |ie| ie.apn());
+    }
+
+    const NETWORK: [u8; 3] = [0x00, 0xf1, 0x10];
+
+    /// A ULI of these flags with all that they announce: every area and cell different.
+    fn uli(flags: u8) -> Vec<u8> {
+        let parts: [&[u8]; 8] = [
+            &[0, 1, 0, 11],         // CGI
+            &[0, 2, 0, 12],         // SAI
+            &[0, 3, 9, 0xff],       // RAI
+            &[0, 4],                // TAI
+            &[0xf1, 0x23, 0x45, 6], // ECGI, its spare bits set
+            &[0, 5],                // LAI
+            &[0, 0, 1],             // macro eNodeB
+            &[0x80, 0, 1],          // extended macro eNodeB
+        ];
+        let mut value = std::vec![flags];
+        for (bit, part) in parts.iter().enumerate() {
+            if flags & 1 << bit != 0 {
+                value.extend(NETWORK);
+                value.extend(*part);
+            }
+        }
+        value
+    }
+
+    #[test]
+    fn every_combination_of_locations() {
+        for flags in 0..=u8::MAX {
+            let has = |bit: u8| flags & 1 << bit != 0;
+            let areas = [(3, 4), (0, 1), (1, 2), (2, 3), (5, 5)];
+            let cells = [(4, 0x0123_4506), (0, 11), (1, 12)];
+            let wanted = Location {
+                area: areas.iter().find(|(bit, _)| has(*bit)).map(|(_, area)| *area),
+                cell: cells.iter().find(|(bit, _)| has(*bit)).map(|(_, cell)| *cell),
+            };
+            let value = uli(flags);
+            reads(kind::ULI, &value, value.len(), |ie| ie.location(), wanted);
+        }
+        wrong(kind::ULI, &[], |ie| ie.location());
+    }
+
+    #[test]
+    fn f_teids_have_the_addresses_of_their_flags() {
+        let f_teid = |v4, v6| FTeid { interface: Interface::S11_MME, teid: Teid(0x0102_0304), v4, v6 };
+        let with = |flags: u8, addresses: &[u8]| [&[flags | 10, 1, 2, 3, 4], addresses].concat();
+        let (four, six) = ([192, 0, 2, 1], [0xfd; 16]);
+        let address = v6("fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd:fdfd");
+        reads(kind::F_TEID, &with(0x80, &four), 9, |ie| ie.f_teid(), f_teid(v4("192.0.2.1"), None));
+        reads(kind::F_TEID, &with(0x40, &six), 21, |ie| ie.f_teid(), f_teid(None, address));
+        let both = with(0xc0, &[&four[..], &six].concat());
+        reads(kind::F_TEID, &both, 25, |ie| ie.f_teid(), f_teid(v4("192.0.2.1"), address));
+        wrong(kind::F_TEID, &with(0, &four), |ie| ie.f_teid());
+    }
+}

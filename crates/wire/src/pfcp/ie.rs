@@ -326,3 +326,226 @@ fn s_nssai(value: &[u8]) -> Option<Snssai> {
     let sd = u32::from_be_bytes([0, a, b, c]);
     Some(Snssai { sst, sd: (sd != 0x00ff_ffff).then_some(sd) })
 }
+
+#[cfg(test)]
+mod tests {
+    use core::fmt::Debug;
+    use std::string::ToString;
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::tests::every_length;
+
+    /// Cause, a vendor's, FAR ID.
+    const THREE: [u8; 20] = [0, 19, 0, 1, 1, 0x80, 1, 0, 3, 0x28, 0xaf, 7, 0, 108, 0, 4, 0, 0, 0, 9];
+
+    fn walk(elements: &[u8]) -> Vec<Result<(u16, usize), IeError>> {
+        let budget = Budget::new();
+        Ies::new(elements, &budget).map(|ie| ie.map(|ie| (ie.kind, ie.value.len()))).collect()
+    }
+
+    #[test]
+    fn elements_describe_themselves() {
+        assert_eq!(walk(&THREE), [Ok((19, 1)), Ok((0x8001, 3)), Ok((108, 4))]);
+        assert_eq!(walk(&[]), []);
+    }
+
+    #[test]
+    fn every_shorter_prefix_ends_in_an_error_or_between_elements() {
+        let ends = [(5, (19, 1)), (12, (0x8001, 3))];
+        for cut in 0..THREE.len() {
+            let mut wanted: Vec<_> =
+                ends.iter().filter(|(end, _)| cut >= *end).map(|(_, ie)| Ok(*ie)).collect();
+            if cut != 0 && !ends.iter().any(|(end, _)| cut == *end) {
+                wanted.push(Err(IeError::Truncated));
+            }
+            assert_eq!(walk(&THREE[..cut]), wanted, "{cut}");
+        }
+    }
+
+    #[test]
+    fn length_in_both_directions() {
+        let with = |length: [u8; 2]| {
+            let mut bytes = THREE;
+            bytes[14..16].copy_from_slice(&length);
+            walk(&bytes)[2..].to_vec()
+        };
+        assert_eq!(with([0, 3]), [Ok((108, 3)), Err(IeError::Truncated)]);
+        assert_eq!(with([0, 5]), [Err(IeError::Truncated)]);
+        assert_eq!(with([255, 255]), [Err(IeError::Truncated)]);
+    }
+
+    #[test]
+    fn finished_after_the_first_error_and_after_as_many_as_are_read() {
+        let budget = Budget::new();
+        let mut ies = Ies::new(&[0, 19, 0, 9, 0, 19, 0, 1, 1], &budget);
+        assert_eq!(ies.next(), Some(Err(IeError::Truncated)));
+        assert_eq!(ies.next(), None);
+        let read = walk(&[0, 19, 0, 0].repeat(1_100));
+        assert_eq!(read.len(), 1_025);
+        assert_eq!(read.last(), Some(&Err(IeError::TooMany)));
+    }
+
+    #[track_caller]
+    fn reads<T: PartialEq + Debug>(
+        kind: u16,
+        value: &[u8],
+        least: usize,
+        read: impl Fn(&Ie<'_>) -> Result<T, IeError>,
+        wanted: T,
+    ) {
+        every_length(value, least, |value| read(&Ie { kind, value }), wanted, IeError::Value(kind));
+    }
+
+    #[track_caller]
+    fn wrong<T: PartialEq + Debug>(kind: u16, value: &[u8], read: impl Fn(&Ie<'_>) -> Result<T, IeError>) {
+        assert_eq!(read(&Ie { kind, value }), Err(IeError::Value(kind)));
+    }
+
+    const V4: [u8; 4] = [192, 0, 2, 1];
+    const V6: [u8; 16] = [0xfd; 16];
+
+    fn v4() -> Option<Ipv4Addr> {
+        Some(V4.into())
+    }
+
+    fn v6() -> Option<Ipv6Addr> {
+        Some(V6.into())
+    }
+
+    #[test]
+    fn plain_values() {
+        reads(kind::CAUSE, &[1], 1, |ie| ie.cause(), 1);
+        reads(kind::PDR_ID, &[1, 2], 2, |ie| ie.pdr_id(), 0x0102);
+        reads(kind::FAR_ID, &[0x80, 2, 3, 4], 4, |ie| ie.far_id(), 0x8002_0304);
+        reads(kind::QFI, &[0xc9], 1, |ie| ie.qfi(), Qfi(9));
+        let time = [0xe2, 0xc4, 0x5e, 0xa5];
+        reads(kind::RECOVERY_TIME_STAMP, &time, 4, |ie| ie.recovery_time_stamp(), 0xe2c4_5ea5);
+        reads(kind::S_NSSAI, &[1, 0, 0, 7], 4, |ie| ie.s_nssai(), Snssai { sst: 1, sd: Some(7) });
+        let none = Snssai { sst: 1, sd: None };
+        reads(kind::S_NSSAI, &[1, 0xff, 0xff, 0xff], 4, |ie| ie.s_nssai(), none);
+    }
+
+    #[test]
+    fn sides_of_both_interfaces() {
+        let source =
+            [Side::Access, Side::Core, Side::SgiLan, Side::ControlPlane, Side::FiveGVn, Side::Other(5)];
+        let target =
+            [Side::Access, Side::Core, Side::SgiLan, Side::ControlPlane, Side::Other(4), Side::FiveGVn];
+        for number in 0..6 {
+            let value = [0xf0 | number];
+            let at = usize::from(number);
+            reads(kind::SOURCE_INTERFACE, &value, 1, |ie| ie.source_interface(), source[at]);
+            reads(kind::DESTINATION_INTERFACE, &value, 1, |ie| ie.destination_interface(), target[at]);
+        }
+    }
+
+    #[test]
+    fn f_teids() {
+        let endpoint = |v4, v6| FTeidValue::Endpoint(Endpoint { teid: Teid(0x0102_0304), v4, v6 });
+        let value = |flags: u8, rest: &[&[u8]]| [&[flags][..], &rest.concat()].concat();
+        let teid: &[u8] = &[1, 2, 3, 4];
+        let read = |ie: &Ie<'_>| ie.f_teid();
+        reads(kind::F_TEID, &value(1, &[teid, &V4]), 9, read, endpoint(v4(), None));
+        reads(kind::F_TEID, &value(2, &[teid, &V6]), 21, read, endpoint(None, v6()));
+        reads(kind::F_TEID, &value(3, &[teid, &V4, &V6]), 25, read, endpoint(v4(), v6()));
+        // CHOOSE ID without CHOOSE means nothing.
+        reads(kind::F_TEID, &value(9, &[teid, &V4]), 9, read, endpoint(v4(), None));
+        reads(kind::F_TEID, &[5], 1, read, FTeidValue::Choose(None));
+        reads(kind::F_TEID, &[0x0e, 7], 2, read, FTeidValue::Choose(Some(7)));
+        for flags in [0, 4, 8, 12, 0xf0] {
+            wrong(kind::F_TEID, &value(flags, &[teid, &V4, &V6]), read);
+        }
+    }
+
+    #[test]
+    fn f_seids() {
+        let seid = [1, 2, 3, 4, 5, 6, 7, 8];
+        let value = |flags: u8, rest: &[u8]| [&[flags][..], &seid, rest].concat();
+        let f_seid = |v4, v6| FSeid { seid: Seid(0x0102_0304_0506_0708), v4, v6 };
+        let read = |ie: &Ie<'_>| ie.f_seid();
+        reads(kind::F_SEID, &value(2, &V4), 13, read, f_seid(v4(), None));
+        reads(kind::F_SEID, &value(1, &V6), 25, read, f_seid(None, v6()));
+        reads(kind::F_SEID, &value(3, &[&V4[..], &V6].concat()), 29, read, f_seid(v4(), v6()));
+        wrong(kind::F_SEID, &value(0, &V4), read);
+    }
+
+    #[test]
+    fn outer_headers() {
+        let value = |bits: u8, rest: &[&[u8]]| [&[bits, 0][..], &rest.concat()].concat();
+        let teid: &[u8] = &[1, 2, 3, 4];
+        let peer = |v4, v6| Some(Endpoint { teid: Teid(0x0102_0304), v4, v6 });
+        let read = |ie: &Ie<'_>| ie.outer_header_creation();
+        let kind = kind::OUTER_HEADER_CREATION;
+        reads(kind, &value(0x01, &[teid, &V4]), 10, read, peer(v4(), None));
+        reads(kind, &value(0x02, &[teid, &V6]), 22, read, peer(None, v6()));
+        reads(kind, &value(0x03, &[teid, &V4, &V6]), 26, read, peer(v4(), v6()));
+        // UDP, plain IP and tags are no tunnel.
+        for bits in [0, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0xfc] {
+            reads(kind, &value(bits, &[]), 2, read, None);
+        }
+    }
+
+    #[test]
+    fn ue_addresses() {
+        let value = |flags: u8, rest: &[&[u8]]| [&[flags][..], &rest.concat()].concat();
+        let prefix = Some("fdfd:fdfd:fdfd:fdfd::".parse().unwrap());
+        let ue = |v4, v6| UeAddress { v4, v6 };
+        let read = |ie: &Ie<'_>| ie.ue_ip_address();
+        let kind = kind::UE_IP_ADDRESS;
+        reads(kind, &value(0x02, &[&V4]), 5, read, ue(v4(), None));
+        reads(kind, &value(0x01, &[&V6]), 17, read, ue(None, prefix));
+        reads(kind, &value(0x07, &[&V4, &V6]), 21, read, ue(v4(), prefix));
+        // Delegated bits, prefix length.
+        reads(kind, &value(0x09, &[&V6, &[4]]), 18, read, ue(None, prefix));
+        reads(kind, &value(0x41, &[&V6, &[56]]), 18, read, ue(None, prefix));
+        // The UPF chooses; nothing at all.
+        reads(kind, &[0x30], 1, read, ue(None, None));
+        reads(kind, &[0], 1, read, ue(None, None));
+        reads(kind, &value(0x02, &[&[0; 4]]), 5, read, ue(None, None));
+    }
+
+    #[test]
+    fn user_ids_have_the_parts_of_their_flags() {
+        let imsi: &[u8] = &[8, 0x00, 0x01, 0x01, 0x21, 0x43, 0x65, 0x87, 0xf9];
+        let imei: &[u8] = &[8, 0x53, 0x86, 0x19, 0x01, 0x02, 0x03, 0x04, 0xf5];
+        let msisdn: &[u8] = &[6, 0x64, 0x07, 0x21, 0x43, 0x65, 0xf7];
+        let text = |user: UserId| {
+            let shown = [
+                user.imsi.map(|number| number.to_string()),
+                user.imei.map(|number| number.to_string()),
+                user.msisdn.map(|number| number.to_string()),
+            ];
+            shown.map(Option::unwrap_or_default)
+        };
+        let digits = ["001010123456789", "356891102030405", "46701234567"];
+        for flags in 0..8_u8 {
+            let parts = [imsi, imei, msisdn];
+            let has = |bit: usize| flags & 1 << bit != 0;
+            let mut value = std::vec![flags | 0x08];
+            let mut wanted = ["", "", ""];
+            for bit in (0..3).filter(|bit| has(*bit)) {
+                value.extend(parts[bit]);
+                wanted[bit] = digits[bit];
+            }
+            let read = |ie: &Ie<'_>| ie.user_id().map(text);
+            reads(kind::USER_ID, &value, value.len(), read, wanted.map(Into::into));
+        }
+        wrong(kind::USER_ID, &[], |ie| ie.user_id());
+        wrong(kind::USER_ID, &[1, 9, 0x21], |ie| ie.user_id());
+        wrong(kind::USER_ID, &[1, 1, 0xab], |ie| ie.user_id());
+        wrong(kind::USER_ID, &[1, 0], |ie| ie.user_id());
+    }
+
+    #[test]
+    fn names() {
+        let ie = |kind, value| Ie { kind, value };
+        let name = |name: Option<Apn>| name.map(|name| name.to_string()).unwrap_or_default();
+        for (value, wanted) in [(&b"\x03ims"[..], "ims"), (b"ims", "ims"), (b"\0", ""), (b"", "")] {
+            assert_eq!(ie(kind::APN, value).apn().map(name), Ok(wanted.into()));
+            assert_eq!(name(ie(kind::NETWORK_INSTANCE, value).network_instance()), wanted);
+        }
+        wrong(kind::APN, b"\x04ims", |ie| ie.apn());
+        assert_eq!(ie(kind::NETWORK_INSTANCE, b"\x04ims").network_instance(), None);
+    }
+}

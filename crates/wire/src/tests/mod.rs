@@ -1,10 +1,13 @@
 //! Tests of the whole walk. The small builders here share nothing with the views.
 
+mod elements;
 mod hostile;
+mod messages;
 mod properties;
 mod reading;
 mod unpacking;
 
+use core::fmt::Debug;
 use std::vec::Vec;
 
 use types::{Key, LinkType, Malformed, Pair, Teid, TrafficClass, TunnelKey};
@@ -22,6 +25,24 @@ const USER_V6: u128 = 0x2001_0db8_0001_0000_0000_0000_0000_0002;
 const SERVER_V6: u128 = 0x2001_0db8_ffff_0000_0000_0000_0000_0001;
 const OUTER_A_V6: u128 = 0xfd00_0000_0000_0000_0000_0000_0000_000a;
 const OUTER_B_V6: u128 = 0xfd00_0000_0000_0000_0000_0000_0000_000b;
+
+/// A value is read as it is, with more behind it, and from its first `least` bytes on; of fewer comes
+/// this error.
+#[track_caller]
+pub(crate) fn every_length<T: PartialEq + Debug, E: PartialEq + Debug>(
+    value: &[u8],
+    least: usize,
+    read: impl Fn(&[u8]) -> Result<T, E>,
+    wanted: T,
+    error: E,
+) {
+    let longer = [value, &[0xff; 3]].concat();
+    let (wanted, error) = (Ok(wanted), Err(error));
+    for cut in 0..=longer.len() {
+        let expected = if cut < least { &error } else { &wanted };
+        assert_eq!(&read(&longer[..cut]), expected, "{cut}");
+    }
+}
 
 fn cat(parts: &[&[u8]]) -> Vec<u8> {
     parts.concat()
