@@ -1,7 +1,7 @@
 //! What GTPv1-C messages say of sessions. TS 29.060.
 
+mod event;
 pub mod ie;
-mod message;
 mod pdp_context;
 
-pub(crate) use message::fill;
+pub(crate) use event::fill;

@@ -1,6 +1,6 @@
 //! What GTPv2-C messages say of sessions. TS 29.274.
 
+mod event;
 pub mod ie;
-mod message;
 
-pub(crate) use message::fill;
+pub(crate) use event::fill;

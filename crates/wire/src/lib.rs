@@ -2,7 +2,8 @@
 //!
 //! One protocol, one file: its bytes, its errors, its view. [`dissect()`] puts them together and tells
 //! what a broker has to know of a frame, [`tpdu()`] does the same for the common user packet in one go,
-//! [`unpack()`] takes a tap's own tunnel off. Nothing here allocates, panics, reads beyond its slice
+//! [`unpack()`] takes a tap's own tunnel off, [`signalling()`] reads what a message of the control
+//! plane says of sessions. Nothing here allocates, panics, reads beyond its slice
 //! or loops without a stated limit, whatever the bytes are; and nothing keeps state: fragments are
 //! named, not put together.
 //!

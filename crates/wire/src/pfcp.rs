@@ -6,13 +6,13 @@
 //! ```
 //! Where FO is set, another message follows. TS 29.244 7.2.1A.
 
+mod event;
 pub mod ie;
-mod message;
 
 use bytemuck::{Pod, Zeroable};
 use types::{Malformed, Seid};
 
-pub(crate) use message::fill;
+pub(crate) use event::fill;
 
 use crate::bytes::{Be16, Be24, Be64, at_most, split_header};
 

@@ -1,6 +1,5 @@
-//! Whole messages, each with all that it says; and what holds for any bytes.
+//! Whole messages, each with all that it says.
 
-use proptest::prelude::*;
 use std::vec::Vec;
 
 use types::{
@@ -63,7 +62,7 @@ const SGW: [u8; 4] = [192, 0, 2, 2];
 const PGW: [u8; 4] = [192, 0, 2, 3];
 const ENB: [u8; 4] = [192, 0, 2, 4];
 
-fn create_session_request() -> Vec<u8> {
+pub(super) fn create_session_request() -> Vec<u8> {
     let qos = cat(&[&[0x7c, 9], &[0; 20]]);
     let context = cat(&[&ie(73, 0, &[5]), &ie(80, 0, &qos)]);
     v2(
@@ -318,8 +317,11 @@ fn create_pdp_context_request_is_the_sgsn_s() {
     assert_eq!(good(C, &create_pdp_request()), wanted);
 }
 
+/// The NSAPI of each context, and its endpoints.
+type Contexts = Vec<(Option<u8>, Vec<FTeid>)>;
+
 /// Endpoints of a message: those of the control plane, those of each context with its NSAPI.
-fn endpoints(message: &[u8]) -> (Vec<FTeid>, Vec<(Option<u8>, Vec<FTeid>)>) {
+fn endpoints(message: &[u8]) -> (Vec<FTeid>, Contexts) {
     let event = good(C, message);
     let contexts = event.bearers.iter().map(|b| (b.ebi.map(|ebi| ebi.0), b.f_teids.to_vec()));
     (event.f_teids.iter().map(|(_, end)| *end).collect(), contexts.collect())
@@ -594,7 +596,8 @@ fn modification_request_updates_and_removes() {
     assert_eq!(good(N4, &modification_request()), wanted);
 }
 
-fn seeds() -> Vec<(TrafficClass, Vec<u8>)> {
+/// Good datagrams of every kind that is read.
+pub(super) fn seeds() -> Vec<(TrafficClass, Vec<u8>)> {
     let mut piggybacked = create_session_response();
     piggybacked[0] |= 0x10;
     piggybacked.extend(v2(95, Some(1), &[&ie(73, 0, &[5]), &ie(93, 0, &ie(87, 0, &end2(1, 9, ENB)))]));
@@ -620,97 +623,4 @@ fn seeds() -> Vec<(TrafficClass, Vec<u8>)> {
         (N4, n4(1, None, &[&pie(96, &[1, 2, 3, 4])])),
     ]);
     seeds
-}
-
-#[test]
-fn seeds_are_good() {
-    for (class, seed) in seeds() {
-        let (events, reason) = told(class, &seed);
-        assert_eq!(reason, None, "{seed:02x?}");
-        assert!(!events.is_empty() && events.iter().all(|event| !event.incomplete), "{seed:02x?}");
-    }
-}
-
-/// A message that is cut says nothing that the whole one does not, and says that it is cut.
-#[test]
-fn every_prefix_of_every_seed() {
-    for (class, seed) in seeds() {
-        let (whole, _) = told(class, &seed);
-        for cut in 0..seed.len() {
-            let (events, reason) = told(class, &seed[..cut]);
-            assert!(events.len() <= whole.len());
-            if let Some(last) = events.last() {
-                let is_whole = whole[events.len() - 1] == *last;
-                assert!(is_whole || last.incomplete, "{cut}");
-                assert_eq!(last.message, whole[events.len() - 1].message);
-                assert!(last.imsi.is_none() || last.imsi == whole[events.len() - 1].imsi);
-                assert!(last.bearers.len() <= whole[events.len() - 1].bearers.len());
-            }
-            assert!(!events.is_empty() || reason.is_some(), "{cut}: nothing is silent");
-        }
-    }
-}
-
-#[test]
-fn a_subscriber_is_known_from_a_cut_message_on() {
-    let message = create_session_request();
-    for cut in 24..message.len() {
-        let (events, _) = told(C, &message[..cut]);
-        assert!(events[0].imsi.is_some() && events[0].incomplete, "{cut}");
-    }
-}
-
-#[test]
-fn every_one_byte_mutation_of_every_seed() {
-    let mut event = SessionEvent::new();
-    for (class, seed) in seeds() {
-        let mut bytes = seed.clone();
-        for at in 0..seed.len() {
-            for value in 0..=u8::MAX {
-                bytes[at] = value;
-                let mut events = 0;
-                let reason = crate::signalling(class, &bytes, &mut event, &mut |_| events += 1);
-                assert!(events > 0 || reason.is_some(), "{at} {value}");
-            }
-            bytes[at] = seed[at];
-        }
-    }
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
-
-    #[test]
-    fn any_bytes(mut bytes in prop::collection::vec(any::<u8>(), 0..9_216), head in 0..4_usize) {
-        // A header that is right, before anything.
-        let heads: [&[u8]; 4] = [&[0x48, 32, 0xff, 0xff], &[0x36, 16, 0xff, 0xff], &[0x25, 50, 0, 200], &[]];
-        let head = heads[head];
-        if bytes.len() >= head.len() {
-            bytes[..head.len()].copy_from_slice(head);
-        }
-        for class in [C, N4] {
-            let (first, again) = (told(class, &bytes), told(class, &bytes));
-            prop_assert!(!first.0.is_empty() || first.1.is_some());
-            prop_assert_eq!(first, again);
-        }
-    }
-
-    /// Elements of real types with any value, in any order.
-    #[test]
-    fn any_elements(
-        elements in prop::collection::vec(
-            (
-                prop::sample::select(std::vec![1_u8, 2, 3, 71, 73, 74, 75, 76, 77, 79, 80, 82, 83, 86, 87, 93, 109, 254]),
-                0..3_u8,
-                prop::collection::vec(any::<u8>(), 0..40),
-            ),
-            0..60,
-        ),
-    ) {
-        let elements: Vec<_> = elements.iter().map(|(kind, instance, value)| ie(*kind, *instance, value)).collect();
-        let elements: Vec<_> = elements.iter().map(Vec::as_slice).collect();
-        let (events, reason) = told(C, &v2(131, Some(1), &elements));
-        prop_assert_eq!(events.len(), 1);
-        prop_assert!(reason.is_none() || events[0].incomplete);
-    }
 }

@@ -1,5 +1,6 @@
 //! Tests of the whole walk. The small builders here share nothing with the views.
 
+mod any_message;
 mod elements;
 mod hostile;
 mod messages;
