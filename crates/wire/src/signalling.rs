@@ -155,13 +155,16 @@ impl Reading {
         }
     }
 
-    /// Keeps a value unless there is one: of elements that come twice the first counts. TS 29.274
-    /// 7.7.10, TS 29.060 11.1.12, TS 29.244 7.6.10.
+    /// Keeps a value unless there is one: of elements that come twice the first that can be read counts,
+    /// and the others are not looked at. TS 29.274 7.7.10, TS 29.060 11.1.12, TS 29.244 7.6.10.
     #[inline(always)]
-    pub(crate) fn keep<T, E: Into<Malformed>>(&mut self, place: &mut Option<T>, read: Result<T, E>) {
-        let value = self.take(read);
+    pub(crate) fn keep<T, E: Into<Malformed>>(
+        &mut self,
+        place: &mut Option<T>,
+        read: impl FnOnce() -> Result<T, E>,
+    ) {
         if place.is_none() {
-            *place = value;
+            *place = self.take(read());
         }
     }
 
@@ -170,11 +173,10 @@ impl Reading {
     pub(crate) fn keep_any<T, E: Into<Malformed>>(
         &mut self,
         place: &mut Option<T>,
-        read: Result<Option<T>, E>,
+        read: impl FnOnce() -> Result<Option<T>, E>,
     ) {
-        let value = self.take(read).flatten();
         if place.is_none() {
-            *place = value;
+            *place = self.take(read()).flatten();
         }
     }
 

@@ -52,12 +52,12 @@ pub(crate) fn fill(gtp: &Gtpc<'_>, event: &mut SessionEvent, reading: &mut Readi
     let mut ue = None;
     while let Some(ie) = ies.next().and_then(|ie| reading.take(ie)) {
         match ie.kind {
-            kind::CAUSE => reading.keep(&mut event.cause, ie.cause()),
-            kind::IMSI => reading.keep(&mut event.imsi, ie.imsi()),
-            kind::RAI => reading.keep(&mut parts.rai, ie.rai()),
-            kind::RECOVERY => reading.keep(&mut event.recovery, ie.recovery()),
-            kind::TEID_DATA_I => reading.keep(&mut parts.data, ie.teid()),
-            kind::TEID_CONTROL => reading.keep(&mut parts.control, ie.teid()),
+            kind::CAUSE => reading.keep(&mut event.cause, || ie.cause()),
+            kind::IMSI => reading.keep(&mut event.imsi, || ie.imsi()),
+            kind::RAI => reading.keep(&mut parts.rai, || ie.rai()),
+            kind::RECOVERY => reading.keep(&mut event.recovery, || ie.recovery()),
+            kind::TEID_DATA_I => reading.keep(&mut parts.data, || ie.teid()),
+            kind::TEID_CONTROL => reading.keep(&mut parts.control, || ie.teid()),
             kind::TEID_DATA_II => {
                 if let Some(forwarding) = reading.take(ie.teid_data_ii()) {
                     reading.push(&mut parts.forwarding, forwarding);
@@ -70,22 +70,22 @@ pub(crate) fn fill(gtp: &Gtpc<'_>, event: &mut SessionEvent, reading: &mut Readi
                 }
             }
             kind::CHARGING_ID => parts.charging_id = true,
-            kind::END_USER_ADDRESS => reading.keep(&mut ue, ie.end_user_address()),
+            kind::END_USER_ADDRESS => reading.keep(&mut ue, || ie.end_user_address()),
             kind::PDP_CONTEXT => {
                 if let Some(connection) = reading.take(ie.pdp_context()) {
                     reading.push(&mut event.pdn_connections, connection);
                 }
             }
-            kind::APN => reading.keep_any(&mut event.apn, ie.apn()),
+            kind::APN => reading.keep_any(&mut event.apn, || ie.apn()),
             kind::GSN_ADDRESS => {
                 if let Some(address) = reading.take(ie.gsn_address()) {
                     reading.push(&mut parts.addresses, address);
                 }
             }
-            kind::MSISDN => reading.keep(&mut event.msisdn, ie.msisdn()),
-            kind::RAT => reading.keep(&mut event.rat, ie.rat()),
-            kind::ULI => reading.keep(&mut parts.uli, ie.location()),
-            kind::IMEI => reading.keep(&mut event.imei, ie.imei()),
+            kind::MSISDN => reading.keep(&mut event.msisdn, || ie.msisdn()),
+            kind::RAT => reading.keep(&mut event.rat, || ie.rat()),
+            kind::ULI => reading.keep(&mut parts.uli, || ie.location()),
+            kind::IMEI => reading.keep(&mut event.imei, || ie.imei()),
             _ => {}
         }
     }

@@ -56,18 +56,18 @@ pub(crate) fn fill(body: &[u8], event: &mut SessionEvent, reading: &mut Reading)
     while let Some(ie) = ies.next().and_then(|ie| reading.take(ie)) {
         // Where a value has its own place in the event, instance 0 is the one that is meant.
         match (ie.kind, ie.instance) {
-            (kind::IMSI, 0) => reading.keep(&mut event.imsi, ie.imsi()),
-            (kind::CAUSE, 0) => reading.keep(&mut event.cause, ie.cause()),
-            (kind::RECOVERY, 0) => reading.keep(&mut event.recovery, ie.recovery()),
-            (kind::APN, 0) => reading.keep_any(&mut event.apn, ie.apn()),
+            (kind::IMSI, 0) => reading.keep(&mut event.imsi, || ie.imsi()),
+            (kind::CAUSE, 0) => reading.keep(&mut event.cause, || ie.cause()),
+            (kind::RECOVERY, 0) => reading.keep(&mut event.recovery, || ie.recovery()),
+            (kind::APN, 0) => reading.keep_any(&mut event.apn, || ie.apn()),
             (kind::EBI, instance) => ebi(&ie, instance, event, reading),
-            (kind::MEI, 0) => reading.keep(&mut event.imei, ie.mei()),
-            (kind::MSISDN, 0) => reading.keep(&mut event.msisdn, ie.msisdn()),
+            (kind::MEI, 0) => reading.keep(&mut event.imei, || ie.mei()),
+            (kind::MSISDN, 0) => reading.keep(&mut event.msisdn, || ie.msisdn()),
             (kind::INDICATION, 0) => indication(&ie, event, reading),
-            (kind::PAA, 0) => reading.keep(&mut ue, ie.paa()),
-            (kind::RAT, 0) => reading.keep(&mut event.rat, ie.rat()),
-            (kind::SERVING_NETWORK, 0) => reading.keep(&mut event.serving, ie.serving_network()),
-            (kind::ULI, 0) => reading.keep(&mut location, ie.location()),
+            (kind::PAA, 0) => reading.keep(&mut ue, || ie.paa()),
+            (kind::RAT, 0) => reading.keep(&mut event.rat, || ie.rat()),
+            (kind::SERVING_NETWORK, 0) => reading.keep(&mut event.serving, || ie.serving_network()),
+            (kind::ULI, 0) => reading.keep(&mut location, || ie.location()),
             (kind::F_TEID, instance) => {
                 if let Some(f_teid) = reading.take(ie.f_teid()) {
                     reading.push(&mut event.f_teids, (instance, f_teid));
@@ -92,7 +92,7 @@ fn elements<'a>(group: &Ie<'a>) -> Result<&'a [u8], IeError> {
 
 fn ebi(ie: &Ie<'_>, instance: u8, event: &mut SessionEvent, reading: &mut Reading) {
     if instance == 0 && names_default_bearer(event.message) {
-        reading.keep(&mut event.linked_ebi, ie.ebi());
+        reading.keep(&mut event.linked_ebi, || ie.ebi());
     } else if let Some(ebi) = reading.take(ie.ebi()) {
         reading.push(&mut event.ebis, ebi);
     }
@@ -123,9 +123,9 @@ fn bearer<const N: usize>(
     let mut ies = Ies::new(value, budget);
     while let Some(ie) = ies.next().and_then(|ie| reading.take(ie)) {
         match (ie.kind, ie.instance) {
-            (kind::EBI, 0) => reading.keep(&mut bearer.ebi, ie.ebi()),
-            (kind::CAUSE, 0) => reading.keep(&mut bearer.cause, ie.cause()),
-            (kind::BEARER_QOS, 0) => reading.keep(&mut bearer.qci, ie.qci()),
+            (kind::EBI, 0) => reading.keep(&mut bearer.ebi, || ie.ebi()),
+            (kind::CAUSE, 0) => reading.keep(&mut bearer.cause, || ie.cause()),
+            (kind::BEARER_QOS, 0) => reading.keep(&mut bearer.qci, || ie.qci()),
             (kind::F_TEID, _) => {
                 if let Some(f_teid) = reading.take(ie.f_teid()) {
                     reading.push(&mut bearer.f_teids, f_teid);
@@ -149,9 +149,9 @@ fn pdn_connection<const N: usize>(
     let (mut v4, mut v6) = (None, None);
     while let Some(ie) = ies.next().and_then(|ie| reading.take(ie)) {
         match (ie.kind, ie.instance) {
-            (kind::APN, 0) => reading.keep_any(&mut connection.apn, ie.apn()),
-            (kind::EBI, 0) => reading.keep(&mut connection.linked_ebi, ie.ebi()),
-            (kind::F_TEID, 0) => reading.keep(&mut connection.anchor, ie.f_teid()),
+            (kind::APN, 0) => reading.keep_any(&mut connection.apn, || ie.apn()),
+            (kind::EBI, 0) => reading.keep(&mut connection.linked_ebi, || ie.ebi()),
+            (kind::F_TEID, 0) => reading.keep(&mut connection.anchor, || ie.f_teid()),
             (kind::PAA, 0) => {
                 if let Some(paa) = reading.take(ie.paa()) {
                     v4 = v4.or(paa.v4);

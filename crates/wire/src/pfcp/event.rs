@@ -21,11 +21,11 @@ pub(crate) fn fill(body: &[u8], event: &mut SessionEvent, reading: &mut Reading)
             kind::CREATE_FAR => rule(RuleAction::Create).far(event, reading),
             kind::UPDATE_FAR => rule(RuleAction::Update).far(event, reading),
             kind::REMOVE_FAR => rule(RuleAction::Remove).far(event, reading),
-            kind::CAUSE => reading.keep(&mut event.cause, ie.cause()),
+            kind::CAUSE => reading.keep(&mut event.cause, || ie.cause()),
             kind::NETWORK_INSTANCE => found.instance(ie.network_instance(), None),
-            kind::F_SEID => reading.keep(&mut event.f_seid, ie.f_seid()),
+            kind::F_SEID => reading.keep(&mut event.f_seid, || ie.f_seid()),
             kind::UE_IP_ADDRESS => found.ue(reading.take(ie.ue_ip_address()), None),
-            kind::RECOVERY_TIME_STAMP => reading.keep(&mut event.recovery, ie.recovery_time_stamp()),
+            kind::RECOVERY_TIME_STAMP => reading.keep(&mut event.recovery, || ie.recovery_time_stamp()),
             kind::USER_ID => {
                 if let Some(user) = reading.take(ie.user_id()) {
                     event.imsi = event.imsi.or(user.imsi);
@@ -33,8 +33,8 @@ pub(crate) fn fill(body: &[u8], event: &mut SessionEvent, reading: &mut Reading)
                     event.msisdn = event.msisdn.or(user.msisdn);
                 }
             }
-            kind::APN => reading.keep_any(&mut event.apn, ie.apn()),
-            kind::S_NSSAI => reading.keep(&mut event.snssai, ie.s_nssai()),
+            kind::APN => reading.keep_any(&mut event.apn, || ie.apn()),
+            kind::S_NSSAI => reading.keep(&mut event.snssai, || ie.s_nssai()),
             kind::FIRST_VENDOR.. if ie.value.len() < 2 => reading.bad(IeError::Value(ie.kind)),
             _ => {}
         }
@@ -86,12 +86,12 @@ impl Rule<'_, '_> {
         let mut ies = Ies::new(self.group.value, self.budget);
         while let Some(ie) = ies.next().and_then(|ie| reading.take(ie)) {
             match ie.kind {
-                kind::PDR_ID => reading.keep(&mut id, ie.pdr_id()),
-                kind::FAR_ID => reading.keep(&mut far, ie.far_id()),
+                kind::PDR_ID => reading.keep(&mut id, || ie.pdr_id()),
+                kind::FAR_ID => reading.keep(&mut far, || ie.far_id()),
                 kind::PDI => pdi.read(Ies::new(ie.value, self.budget), reading),
                 // A Created PDR has them without a PDI.
-                kind::F_TEID => reading.keep(&mut pdi.local, ie.f_teid()),
-                kind::UE_IP_ADDRESS => reading.keep(&mut pdi.ue, ie.ue_ip_address()),
+                kind::F_TEID => reading.keep(&mut pdi.local, || ie.f_teid()),
+                kind::UE_IP_ADDRESS => reading.keep(&mut pdi.ue, || ie.ue_ip_address()),
                 _ => {}
             }
         }
@@ -124,16 +124,16 @@ impl Rule<'_, '_> {
         let mut ies = Ies::new(self.group.value, self.budget);
         while let Some(ie) = ies.next().and_then(|ie| reading.take(ie)) {
             match ie.kind {
-                kind::FAR_ID => reading.keep(&mut id, ie.far_id()),
+                kind::FAR_ID => reading.keep(&mut id, || ie.far_id()),
                 kind::FORWARDING_PARAMETERS | kind::UPDATE_FORWARDING_PARAMETERS => {
                     let mut ies = Ies::new(ie.value, self.budget);
                     while let Some(ie) = ies.next().and_then(|ie| reading.take(ie)) {
                         match ie.kind {
                             kind::DESTINATION_INTERFACE => {
-                                reading.keep(&mut destination, ie.destination_interface());
+                                reading.keep(&mut destination, || ie.destination_interface());
                             }
                             kind::OUTER_HEADER_CREATION => {
-                                reading.keep(&mut peer, ie.outer_header_creation());
+                                reading.keep(&mut peer, || ie.outer_header_creation());
                             }
                             _ => {}
                         }
@@ -162,11 +162,11 @@ impl Pdi {
     fn read(&mut self, mut ies: Ies<'_, '_>, reading: &mut Reading) {
         while let Some(ie) = ies.next().and_then(|ie| reading.take(ie)) {
             match ie.kind {
-                kind::SOURCE_INTERFACE => reading.keep(&mut self.source, ie.source_interface()),
-                kind::F_TEID => reading.keep(&mut self.local, ie.f_teid()),
+                kind::SOURCE_INTERFACE => reading.keep(&mut self.source, || ie.source_interface()),
+                kind::F_TEID => reading.keep(&mut self.local, || ie.f_teid()),
                 kind::NETWORK_INSTANCE => self.instance = self.instance.or_else(|| ie.network_instance()),
-                kind::UE_IP_ADDRESS => reading.keep(&mut self.ue, ie.ue_ip_address()),
-                kind::QFI => reading.keep(&mut self.qfi, ie.qfi()),
+                kind::UE_IP_ADDRESS => reading.keep(&mut self.ue, || ie.ue_ip_address()),
+                kind::QFI => reading.keep(&mut self.qfi, || ie.qfi()),
                 _ => {}
             }
         }
