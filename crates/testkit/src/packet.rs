@@ -4,6 +4,10 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::checksum::{Sum, crc32c};
 
+mod gtp;
+
+pub use gtp::{Extension, Gtpu, PDU_SESSION_CONTAINER, pdu_session_container};
+
 /// Layers that one packet can have; more are written but get neither length nor checksum.
 const LAYERS_MAX: usize = 128;
 
@@ -216,58 +220,6 @@ impl Tcp<'_> {
     }
 }
 
-/// An extension header of GTP-U, TS 29.281 5.2.1.
-#[derive(Clone, Copy, Debug)]
-pub struct Extension<'a> {
-    /// Its type, as the field before it says.
-    pub kind: u8,
-    /// Content: 4n - 2 bytes; filled up with zeros.
-    pub content: &'a [u8],
-}
-
-/// Type of the PDU Session Container, TS 29.281 5.2.2.7.
-pub const PDU_SESSION_CONTAINER: u8 = 0x85;
-
-/// Content of a PDU Session Container, TS 38.415 5.5.2: downlink is PDU type 0, uplink 1.
-#[must_use]
-pub const fn pdu_session_container(uplink: bool, qfi: u8) -> [u8; 2] {
-    [if uplink { 0x10 } else { 0x00 }, qfi & 0x3f]
-}
-
-/// What a GTP-U header says. TS 29.281 5.1.
-#[derive(Clone, Copy, Debug)]
-pub struct Gtpu<'a> {
-    /// Message type.
-    pub message: u8,
-    /// TEID.
-    pub teid: u32,
-    /// Sequence number: sets S.
-    pub sequence: Option<u16>,
-    /// N-PDU number: sets PN.
-    pub n_pdu: Option<u8>,
-    /// Extension headers: sets E if there are any.
-    pub extensions: &'a [Extension<'a>],
-}
-
-impl Gtpu<'_> {
-    /// Echo Request.
-    pub const ECHO_REQUEST: u8 = 1;
-    /// Echo Response.
-    pub const ECHO_RESPONSE: u8 = 2;
-    /// Error Indication.
-    pub const ERROR_INDICATION: u8 = 26;
-    /// End Marker.
-    pub const END_MARKER: u8 = 254;
-    /// T-PDU.
-    pub const T_PDU: u8 = 255;
-
-    /// The 8-byte header of a T-PDU.
-    #[must_use]
-    pub fn t_pdu(teid: u32) -> Self {
-        Self { message: Self::T_PDU, teid, sequence: None, n_pdu: None, extensions: &[] }
-    }
-}
-
 /// Where the layers of a finished packet begin, so that a test can spoil exactly one field.
 #[derive(Clone, Copy, Debug)]
 pub struct Layers {
@@ -462,74 +414,6 @@ impl<'a> Packet<'a> {
         self.put32(0x0800_0000).put32(vni << 8)
     }
 
-    /// GTP-U. TS 29.281 5.1.
-    pub fn gtpu(&mut self, header: &Gtpu<'_>) -> &mut Self {
-        self.push(Layer::Gtpu);
-        let extended = !header.extensions.is_empty();
-        let flags = u8::from(extended) << 2
-            | u8::from(header.sequence.is_some()) << 1
-            | u8::from(header.n_pdu.is_some());
-        self.put(&[0x30 | flags, header.message]).put16(0).put32(header.teid);
-        if flags == 0 {
-            return self;
-        }
-        self.put16(header.sequence.unwrap_or(0)).put(&[header.n_pdu.unwrap_or(0)]);
-        for extension in header.extensions {
-            let units = (2 + extension.content.len()).div_ceil(4);
-            self.put(&[extension.kind, units as u8]).put(extension.content);
-            self.zeros(units * 4 - 2 - extension.content.len());
-        }
-        // The last "next type": none.
-        self.put(&[0])
-    }
-
-    /// GTPv1-C with a sequence number. TS 29.060 6.
-    pub fn gtpv1c(&mut self, message: u8, teid: u32, sequence: u16) -> &mut Self {
-        self.push(Layer::Gtpv1c);
-        self.put(&[0x32, message]).put16(0).put32(teid).put16(sequence).put16(0)
-    }
-
-    /// GTPv2-C; without a TEID the T flag is not set. TS 29.274 5.1.
-    pub fn gtpv2c(&mut self, message: u8, teid: Option<u32>, sequence: u32) -> &mut Self {
-        self.push(Layer::Gtpv2c);
-        self.put(&[0x40 | u8::from(teid.is_some()) << 3, message]).put16(0);
-        if let Some(teid) = teid {
-            self.put32(teid);
-        }
-        self.put32(sequence << 8)
-    }
-
-    /// PFCP; without a SEID the S flag is not set. TS 29.244 7.2.2.
-    pub fn pfcp(&mut self, message: u8, seid: Option<u64>, sequence: u32) -> &mut Self {
-        self.push(Layer::Pfcp);
-        self.put(&[0x20 | u8::from(seid.is_some()), message]).put16(0);
-        if let Some(seid) = seid {
-            self.put(&seid.to_be_bytes());
-        }
-        self.put32(sequence << 8)
-    }
-
-    /// GTP′ version 2 with its 6-byte header. TS 32.295 6.1.1.
-    pub fn gtp_prime(&mut self, message: u8, sequence: u16) -> &mut Self {
-        self.push(Layer::GtpPrime);
-        self.put(&[0x4e, message]).put16(0).put16(sequence)
-    }
-
-    /// An information element of GTPv1 in TLV form. TS 29.060 7.7.
-    pub fn gtpv1_tlv(&mut self, kind: u8, value: &[u8]) -> &mut Self {
-        self.put(&[kind]).put16(value.len() as u16).put(value)
-    }
-
-    /// An information element of GTPv2. TS 29.274 8.2.1.
-    pub fn gtpv2_ie(&mut self, kind: u8, instance: u8, value: &[u8]) -> &mut Self {
-        self.put(&[kind]).put16(value.len() as u16).put(&[instance & 0x0f]).put(value)
-    }
-
-    /// An information element of PFCP. TS 29.244 8.1.1.
-    pub fn pfcp_ie(&mut self, kind: u16, value: &[u8]) -> &mut Self {
-        self.put16(kind).put16(value.len() as u16).put(value)
-    }
-
     /// Bytes inside the innermost layer.
     pub fn payload(&mut self, bytes: &[u8]) -> &mut Self {
         self.put(bytes)
@@ -717,104 +601,4 @@ pub fn fragment(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const A: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-    const B: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
-
-    #[test]
-    fn a_tunnelled_ping_is_these_bytes() {
-        let mut out = Vec::new();
-        let container = pdu_session_container(true, 5);
-        let layers = Packet::new(&mut out)
-            .ethernet([2, 0, 0, 0, 0, 2], [2, 0, 0, 0, 0, 1])
-            .vlan(0x8100, 100)
-            .ipv4(&Ipv4::new(A, B))
-            .udp(2152, 2152)
-            .gtpu(&Gtpu {
-                extensions: &[Extension { kind: PDU_SESSION_CONTAINER, content: &container }],
-                ..Gtpu::t_pdu(0x1234)
-            })
-            .ipv4(&Ipv4::new(Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(8, 8, 8, 8)))
-            .icmp(8, 0, 0x0001_0001)
-            .payload(b"ping")
-            .finish();
-        #[rustfmt::skip]
-        let expected: &[u8] = &[
-            2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 0x81, 0x00, 0, 100, 0x08, 0x00,
-            0x45, 0, 0, 76, 0, 0, 0, 0, 64, 17, 0xf6, 0x9d, 192, 0, 2, 1, 192, 0, 2, 2,
-            0x08, 0x68, 0x08, 0x68, 0, 56, 0x1c, 0xba,
-            0x34, 0xff, 0, 40, 0, 0, 0x12, 0x34, 0, 0, 0, 0x85, 1, 0x10, 5, 0,
-            0x45, 0, 0, 32, 0, 0, 0, 0, 64, 1, 0x60, 0xcd, 10, 0, 0, 1, 8, 8, 8, 8,
-            8, 0, 0x19, 0x2d, 0, 1, 0, 1, b'p', b'i', b'n', b'g',
-        ];
-        assert_eq!(out, expected);
-        assert_eq!(layers.nth(Layer::Ipv4, 1), Some(62));
-        assert_eq!(layers.first(Layer::Gtpu), Some(46));
-    }
-
-    #[test]
-    fn a_checksum_with_its_own_field_sums_to_zero() {
-        let mut out = vec![0xaa; 3];
-        let source = "2001:db8::1".parse().unwrap();
-        let destination = "2001:db8::2".parse().unwrap();
-        let layers = Packet::new(&mut out)
-            .ethernet([0; 6], [1; 6])
-            .mpls(16)
-            .mpls(17)
-            .ipv6(&Ipv6::new(source, destination))
-            .ipv6_extension(protocol::DESTINATION, &[])
-            .tcp(&Tcp { options: &[2, 4, 5, 0xb4, 1, 1, 1], ..Tcp::new(443, 50_000) })
-            .payload(b"odd")
-            .finish();
-        let packet = &out[3..];
-        let (ip, tcp) = (layers.first(Layer::Ipv6).unwrap(), layers.first(Layer::Tcp).unwrap());
-        let length = ((packet.len() - tcp) as u32).to_be_bytes();
-        let sum = Sum::default().add(&packet[ip + 8..ip + 40]).add(&length).add(&[0, 6]).add(&packet[tcp..]);
-        assert_eq!(sum.finish(), 0);
-        // RFC 3032 2.1: only the last label is marked as bottom of the stack.
-        assert_eq!((packet[16] & 1, packet[20] & 1), (0, 1));
-        assert_eq!(packet[ip + 6], protocol::DESTINATION);
-        assert_eq!(packet[ip + 40], protocol::TCP);
-        assert_eq!(packet[tcp + 12] >> 4, 7);
-    }
-
-    #[test]
-    fn fragments_add_up_to_the_packet() {
-        let payload: Vec<u8> = (0..=255).cycle().take(1_001).collect();
-        for v6 in [false, true] {
-            let mut whole = Vec::new();
-            let mut packet = Packet::new(&mut whole);
-            packet.ethernet([0; 6], [1; 6]);
-            if v6 {
-                let source = "2001:db8::1".parse().unwrap();
-                packet.ipv6(&Ipv6::new(source, source));
-            } else {
-                packet.ipv4(&Ipv4 { id: 7, ..Ipv4::new(A, B) });
-            }
-            packet.udp(1, 2).payload(&payload).finish();
-            let header = if v6 { 14 + 48 } else { 14 + 20 };
-            let (mut body, mut scratch, mut sizes) = (Vec::new(), Vec::new(), Vec::new());
-            let count = fragment(&whole, 14, 404, 9, &mut scratch, |piece| {
-                body.extend_from_slice(&piece[header..]);
-                sizes.push(piece.len() - header);
-                if !v6 {
-                    assert_eq!(Sum::default().add(&piece[14..34]).finish(), 0);
-                }
-            });
-            assert_eq!((count, sizes), (3, vec![400, 400, 209]));
-            assert_eq!(body, whole[if v6 { 54 } else { 34 }..]);
-        }
-    }
-
-    #[test]
-    fn sctp_carries_crc32c() {
-        let mut out = Vec::new();
-        let layers = Packet::new(&mut out).ipv4(&Ipv4::new(A, B)).sctp(36_412, 36_412, 1).finish();
-        let at = layers.first(Layer::Sctp).unwrap();
-        let mut zeroed = out[at..].to_vec();
-        zeroed[8..12].fill(0);
-        assert_eq!(out[at + 8..at + 12], crc32c(&zeroed).to_le_bytes());
-    }
-}
+mod tests;
