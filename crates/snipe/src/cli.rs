@@ -141,39 +141,62 @@ pub(crate) struct Run {
 
 /// Write a synthetic mobile-core capture, and its ground truth as JSON beside it
 ///
-/// Subscribers with IPv4 and IPv6 flows in GTP-U, both directions, packet sizes of a mobile network.
-/// The same options give the same file.
+/// Subscribers attach, get PDN connections, move, go idle, come back and detach: GTPv2-C on S11 and
+/// S5/S8, GTPv1-C on Gn, PFCP on N4. Their IPv4 and IPv6 flows are in GTP-U on S1-U and S5-U, Gn and N3,
+/// both directions, with packet sizes of a mobile network. TEIDs and addresses are used again by later
+/// subscribers. The truth says which session every user packet belongs to, and everything that
+/// sessions.jsonl says of a session; with --loss, --reorder or --dup it stays what happened in the
+/// network. The same options give the same file.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   snipe gen -o small.pcap
   snipe gen -o big.pcap --subscribers 10000 --seconds 12 --pps 100000 --seed 7
-  snipe gen -o tagged.pcap --ipv6 0.5 --vlan 100")]
+  snipe gen -o bad-tap.pcap --loss 0.01 --reorder 0.01 --dup 0.01
+  snipe gen -o 5g.pcap --nr 1 --umts 0 --ipv6 0.5 --vlan 100")]
 pub(crate) struct Gen {
     /// The capture to write; the ground truth gets the same name with .json
     #[arg(short, long, value_name = "FILE")]
     pub(crate) out: PathBuf,
-    /// Subscribers, each with a session of its own
+    /// Subscribers; those that attach late or for whom there is no time have no session
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub(crate) subscribers: u32,
     /// Length of the capture in seconds
     #[arg(long, value_name = "S", default_value_t = 10.0)]
     pub(crate) seconds: f64,
-    /// Packets a second
+    /// Packets a second, signalling and users together
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub(crate) pps: u64,
     /// Another seed gives other traffic of the same kind
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,
-    /// Share of the subscribers whose sessions are IPv6, 0 to 1
+    /// Share of the sessions with IPv6, 0 to 1; some of these have IPv4 too
     #[arg(long, value_name = "SHARE", default_value_t = 0.3)]
     pub(crate) ipv6: f64,
+    /// Share of the subscribers in 5G, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.3)]
+    pub(crate) nr: f64,
+    /// Share of the subscribers in 2G and 3G, 0 to 1; those in neither are in 4G
+    #[arg(long, value_name = "SHARE", default_value_t = 0.2)]
+    pub(crate) umts: f64,
     /// Put this VLAN tag on every frame
     #[arg(long, value_name = "ID", value_parser = clap::value_parser!(u16).range(1..=4094))]
     pub(crate) vlan: Option<u16>,
     /// Share of the user packets whose outer IP packet is fragmented, 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.002)]
     pub(crate) fragments: f64,
+    /// Share of the GTP-C and PFCP messages that the tap does not see, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    pub(crate) loss: f64,
+    /// Share of the GTP-C and PFCP messages that the tap sees 1 to 20 ms late, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    pub(crate) reorder: f64,
+    /// Share of the GTP-C and PFCP messages that the tap sees twice, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    pub(crate) dup: f64,
+    /// Only the user plane, of sessions that are up from the beginning: nothing tells whose they are
+    #[arg(long)]
+    pub(crate) no_signalling: bool,
     /// Overwrite existing files
     #[arg(short, long)]
     pub(crate) force: bool,

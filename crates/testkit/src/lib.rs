@@ -35,4 +35,4 @@ pub use packet::{
     Extension, Gtpu, Ipv4, Ipv6, Layer, Layers, PDU_SESSION_CONTAINER, Packet, Tcp, fragment,
     pdu_session_container, protocol,
 };
-pub use truth::{FTeid, GroundTruth, Session};
+pub use truth::{Digits, FTeid, GroundTruth, Session};

@@ -1,5 +1,6 @@
 //! What a generated capture holds, known without reading it.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -9,68 +10,106 @@ use serde::ser::Serializer;
 /// One tunnel endpoint of a session.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct FTeid {
-    /// Name of TS 29.274 clause 8.22 without " interface", or `N3 gNB`, `N3 UPF`.
+    /// Name of TS 29.274 clause 8.22 without " interface", or one of Gn, N3, N4 (`N3 gNB`).
     pub interface: &'static str,
     /// The address that handed the TEID out.
     pub ip: IpAddr,
-    /// The TEID.
-    pub teid: u32,
+    /// The TEID; on N4 the SEID.
+    pub teid: u64,
     /// T-PDUs sent to it.
     pub packets: u64,
     /// The bytes of their inner IP packets.
     pub bytes: u64,
 }
 
-/// One session, with the fields of a line in `sessions.jsonl`.
+/// A number that is written with all its digits: an IMSI, MSISDN, IMEI, MCC, MNC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digits {
+    value: u64,
+    count: u8,
+}
+
+impl Digits {
+    /// A number with so many digits, zeros in front where it is shorter; at most 19.
+    #[must_use]
+    pub const fn new(value: u64, count: u8) -> Self {
+        Self { value, count }
+    }
+
+    /// The digits from first to last.
+    pub(crate) fn each(self) -> impl Iterator<Item = u8> {
+        (0..u32::from(self.count)).rev().map(move |place| (self.value / 10_u64.pow(place) % 10) as u8)
+    }
+}
+
+impl fmt::Display for Digits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:0count$}", self.value, count = usize::from(self.count))
+    }
+}
+
+impl Serialize for Digits {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// One session, with the fields of a line in `sessions.jsonl`: one PDN connection or PDU session.
 ///
-/// A T-PDU counts once: also when its outer packet came in fragments (with the first of them), and
-/// once for each fragment of a packet that was fragmented before it entered the tunnel. Bytes are
-/// those of the inner IP packet as its own header tells.
+/// It is what happened in the network. Where the tap lost, delayed or doubled messages
+/// ([`Options::loss`](crate::Options), `reorder`, `dup`), the truth does not change: it has sessions
+/// that no message in the capture tells of, and times of answers that came later or not at all.
+///
+/// A T-PDU counts once at each tap point: also when its outer packet came in fragments (with the first
+/// of them), and once for each fragment of a packet that was fragmented before it entered the tunnel.
+/// Bytes are those of the inner IP packet as its own header tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Session {
     /// Not known: it depends on the broker's key.
     pub correlation_id: Option<String>,
     /// IMSI, where signalling tells it.
-    pub imsi: Option<String>,
+    pub imsi: Option<Digits>,
     /// MSISDN, where signalling tells it.
-    pub msisdn: Option<String>,
-    /// IMEI, where signalling tells it.
-    pub imei: Option<String>,
+    pub msisdn: Option<Digits>,
+    /// IMEI (15 digits) or IMEISV (16), where signalling tells it.
+    pub imei: Option<Digits>,
     /// APN or DNN, where signalling tells it.
-    pub apn: Option<String>,
+    pub apn: Option<&'static str>,
     /// Radio access type, where signalling tells it.
-    pub rat: Option<String>,
+    pub rat: Option<&'static str>,
     /// Serving network, where signalling tells it.
-    pub mcc: Option<String>,
+    pub mcc: Option<Digits>,
     /// Serving network, where signalling tells it.
-    pub mnc: Option<String>,
-    /// Tracking area code, where signalling tells it.
+    pub mnc: Option<Digits>,
+    /// Tracking or location area code, where signalling tells it: the last one.
     pub tac: Option<u32>,
-    /// Cell, where signalling tells it.
+    /// Cell or service area, where signalling tells it: the last one.
     pub cell: Option<u64>,
     /// IPv4 address of the UE.
     pub ue_ipv4: Option<Ipv4Addr>,
     /// The /64 prefix of the UE.
     #[serde(serialize_with = "prefix")]
     pub ue_ipv6: Option<Ipv6Addr>,
-    /// `active`, `deleted` or `expired`.
+    /// `active` or `deleted`.
     pub state: &'static str,
     /// Not known: it depends on the broker.
     pub probe: Option<String>,
-    /// Tunnel endpoints that received at least one T-PDU, sorted by interface, address, TEID.
+    /// Every endpoint it ever had, of signalling too, sorted by interface, address, TEID. An endpoint
+    /// counts once a procedure that told it was accepted. Without signalling those that received a
+    /// T-PDU.
     pub fteids: Vec<FTeid>,
-    /// T-PDUs from the UE.
+    /// T-PDUs from the UE, on all tap points.
     pub packets_ul: u64,
-    /// T-PDUs to the UE.
+    /// T-PDUs to the UE, on all tap points.
     pub packets_dl: u64,
-    /// Inner IP bytes from the UE.
+    /// Inner IP bytes from the UE, on all tap points.
     pub bytes_ul: u64,
-    /// Inner IP bytes to the UE.
+    /// Inner IP bytes to the UE, on all tap points.
     pub bytes_dl: u64,
-    /// Time of the first packet.
+    /// Time of the first answer that accepted it; without signalling, of its first packet.
     #[serde(rename = "created", serialize_with = "time")]
     pub created_ns: u64,
-    /// Time of the end, for sessions that ended.
+    /// Time of the first answer that accepted its end, for sessions that ended.
     #[serde(rename = "ended", serialize_with = "time_or_null")]
     pub ended_ns: Option<u64>,
 }
@@ -78,7 +117,7 @@ pub struct Session {
 /// The sessions of a capture, and which session each frame belongs to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroundTruth {
-    /// The sessions in the order of their first packets.
+    /// The sessions in the order in which they were made.
     pub sessions: Vec<Session>,
     packets: Vec<u32>,
 }
@@ -176,6 +215,14 @@ mod tests {
         for (ns, text) in cases {
             assert_eq!(rfc3339(ns), text);
         }
+    }
+
+    #[test]
+    fn digits_keep_their_zeros() {
+        let imsi = Digits::new(1_010_000_000_001, 15);
+        assert_eq!(imsi.to_string(), "001010000000001");
+        assert!(imsi.each().eq([0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]));
+        assert_eq!(serde_json::to_string(&Digits::new(1, 2)).unwrap(), "\"01\"");
     }
 
     #[test]

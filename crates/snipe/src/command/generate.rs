@@ -26,6 +26,12 @@ pub(crate) fn generate(args: &Gen) -> Result<(), Failure> {
         pps: args.pps,
         seed: args.seed,
         ipv6: args.ipv6,
+        nr: args.nr,
+        umts: args.umts,
+        signalling: !args.no_signalling,
+        loss: args.loss,
+        reorder: args.reorder,
+        dup: args.dup,
         vlan: args.vlan,
         fragments: args.fragments,
         ..Options::default()
@@ -68,14 +74,17 @@ fn write<T>(
 fn summary(args: &Gen, truth_path: &Path, truth: &GroundTruth) -> Result<String, Failure> {
     let bytes = fs::metadata(&args.out).map_err(Failure::work)?.len();
     let (packets, sessions) = (truth.packets().len(), truth.sessions.len());
+    let users = truth.packets().flatten().count();
+    let active = truth.sessions.iter().filter(|session| session.ended_ns.is_none()).count();
     if args.json {
         let value = serde_json::json!({
-            "capture": args.out, "truth": truth_path, "packets": packets, "bytes": bytes, "sessions": sessions,
+            "capture": args.out, "truth": truth_path, "packets": packets, "user_packets": users, "bytes": bytes,
+            "sessions": sessions, "active": active, "deleted": sessions - active,
         });
         return Ok(format!("{value:#}\n"));
     }
     Ok(format!(
-        "{}: {packets} packets, {:.1} MB\n{}: {sessions} sessions\n",
+        "{}: {packets} packets, {users} of them of users, {:.1} MB\n{}: {sessions} sessions, {active} of them active at the end\n",
         args.out.display(),
         bytes as f64 / 1e6,
         truth_path.display(),

@@ -1,145 +1,106 @@
-//! The network that the generated traffic runs over: nodes, tunnels, subscribers, servers.
+//! The network that the generated traffic runs over: its nodes and their addresses, and servers.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{DOWNLINK, Options, UPLINK, mix};
+use super::mix;
 use crate::packet::Packet;
 
 /// Base stations of each kind.
-pub(super) const RADIO_NODES: u32 = 12;
-/// Gateways of each kind.
-pub(super) const GATEWAYS: u32 = 3;
+pub(super) const RADIO_NODES: u8 = 12;
+/// Gateways of each kind between radio and core: SGW, UPF.
+pub(super) const GATEWAYS: u8 = 3;
+/// Nodes of each other kind that come in several: MME, PGW, SGSN, GGSN.
+pub(super) const PAIRS: u8 = 2;
+/// Addresses for the user plane of each gateway.
+pub(super) const PLANES: u8 = 2;
+/// Radio network controllers with a direct tunnel to the GGSN.
+pub(super) const CONTROLLERS: u8 = 4;
 
-/// Where the tap stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tap {
-    S1U,
-    N3,
-}
-
-/// The tunnel pair of one subscriber.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Tunnel {
-    pub(super) user: u32,
-    pub(super) ue: IpAddr,
-    pub(super) tap: Tap,
-    pub(super) qfi: u8,
-    /// Whether GTP-U numbers its packets.
-    pub(super) numbered: bool,
-    pub(super) source_port: u16,
-    radio: u32,
-    gateway: u32,
-    over_ipv6: bool,
-    teids: [u32; 2],
-}
-
-impl Tunnel {
-    /// The tunnel of a subscriber; always the same for the same seed and options.
-    pub(super) fn of(salt: u64, options: &Options, user: u32) -> Self {
-        let draw = |what: u64| mix(salt ^ mix(u64::from(user) << 8 | what));
-        let share =
-            |what: u64, share: f64| (draw(what) >> 11) as f64 / (1_u64 << 53) as f64 <= share && share > 0.0;
-        let tap = if share(1, options.nr) { Tap::N3 } else { Tap::S1U };
-        let ue = if share(2, options.ipv6) {
-            let (high, low) = ((user >> 16) as u16, user as u16);
-            let id = draw(3);
-            let [a, b, c, d] = [48, 32, 16, 0].map(|shift| (id >> shift) as u16);
-            IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, high, low, a & !0x0200, b, c, d))
-        } else {
-            IpAddr::V4(Ipv4Addr::from(0x0a00_0002 + user))
-        };
-        Self {
-            user,
-            ue,
-            tap,
-            qfi: if tap == Tap::N3 { 1 + 4 * (draw(4) % 3) as u8 } else { 0 },
-            numbered: tap == Tap::S1U && share(5, 0.25),
-            // TS 29.281 4.4.2.3: the source port is the sender's own choice.
-            source_port: if share(6, 0.1) { 49_152 + (draw(7) % 16_000) as u16 } else { 2152 },
-            radio: user % RADIO_NODES,
-            gateway: (draw(8) % u64::from(GATEWAYS)) as u32,
-            over_ipv6: share(9, options.transport_ipv6),
-            // Every receiver counts for itself: base stations from 1, so that the same TEID occurs
-            // at many of them; gateways in no visible order. An odd factor keeps them apart.
-            teids: [(user + 1).wrapping_mul(0x9e37_79b1), 1 + user / RADIO_NODES],
-        }
-    }
-
-    /// The TEID that packets of this direction carry.
-    pub(super) fn teid(&self, direction: usize) -> u32 {
-        let [up, down] = self.teids;
-        if direction == UPLINK { up } else { down }
-    }
-
-    /// The node that receives packets of this direction.
-    pub(super) fn receiver(&self, direction: usize) -> IpAddr {
-        let node = match (self.tap, direction) {
-            (Tap::S1U, DOWNLINK) => Node::Enb(self.radio),
-            (Tap::N3, DOWNLINK) => Node::Gnb(self.radio),
-            (Tap::S1U, _) => Node::Sgw(self.gateway),
-            (Tap::N3, _) => Node::Upf(self.gateway),
-        };
-        node.address(self.over_ipv6)
-    }
-
-    /// The name of the interface that receives packets of this direction.
-    pub(super) fn interface(&self, direction: usize) -> &'static str {
-        match (self.tap, direction) {
-            (Tap::S1U, DOWNLINK) => "S1-U eNodeB GTP-U",
-            (Tap::N3, DOWNLINK) => "N3 gNB",
-            (Tap::S1U, _) => "S1-U SGW GTP-U",
-            (Tap::N3, _) => "N3 UPF",
-        }
-    }
-
-    /// Bytes in front of the inner packet, from the outer IP header on.
-    pub(super) fn overhead(&self) -> usize {
-        let ip = if self.over_ipv6 { 40 } else { 20 };
-        let optional = match (self.tap, self.numbered) {
-            (Tap::N3, _) => 8,
-            (Tap::S1U, true) => 4,
-            (Tap::S1U, false) => 0,
-        };
-        ip + 8 + 8 + optional
-    }
-}
-
-/// A network node.
+/// A network node, or that part of a gateway that has an address of its own. Parts of the user plane
+/// count `PLANES` for each gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Node {
-    Enb(u32),
-    Sgw(u32),
-    Gnb(u32),
-    Upf(u32),
-    Mme,
+    Enb(u8),
+    Gnb(u8),
+    Rnc(u8),
+    Mme(u8),
+    /// SGW towards MMEs.
+    SgwS11(u8),
+    /// SGW towards PGWs.
+    SgwS5(u8),
+    SgwS1u(u8),
+    SgwS5u(u8),
+    PgwC(u8),
+    PgwU(u8),
+    SgsnC(u8),
+    SgsnU(u8),
+    GgsnC(u8),
+    GgsnU(u8),
     Smf,
-    Sgsn,
-    Ggsn,
+    UpfN4(u8),
+    UpfN3(u8),
     /// Collects charging records.
     Charging,
     Dns,
 }
 
 impl Node {
+    /// One more than the largest [`Node::number`].
+    pub(super) const COUNT: usize = 80;
+
+    /// A number of its own, and its host number in the network that the first number names.
+    const fn place(self) -> (u8, usize, u8) {
+        match self {
+            Self::Enb(index) => (0, 0 + index as usize, 10 + index),
+            Self::Gnb(index) => (0, 12 + index as usize, 110 + index),
+            Self::Rnc(index) => (0, 24 + index as usize, 210 + index),
+            Self::Mme(index) => (1, 28 + index as usize, 100 + index),
+            Self::SgwS11(index) => (1, 30 + index as usize, 1 + index),
+            Self::SgwS5(index) => (1, 33 + index as usize, 11 + index),
+            Self::SgwS1u(index) => (1, 36 + index as usize, 21 + index),
+            Self::SgwS5u(index) => (1, 42 + index as usize, 31 + index),
+            Self::PgwC(index) => (2, 48 + index as usize, 31 + index),
+            Self::PgwU(index) => (2, 50 + index as usize, 41 + index),
+            Self::SgsnC(index) => (1, 54 + index as usize, 110 + index),
+            Self::SgsnU(index) => (1, 56 + index as usize, 112 + index),
+            Self::GgsnC(index) => (1, 58 + index as usize, 120 + index),
+            Self::GgsnU(index) => (1, 60 + index as usize, 122 + index),
+            Self::Smf => (2, 64, 100),
+            Self::UpfN4(index) => (2, 65 + index as usize, 1 + index),
+            Self::UpfN3(index) => (2, 68 + index as usize, 11 + index),
+            Self::Charging => (1, 74, 130),
+            Self::Dns => (1, 75, 53),
+        }
+    }
+
+    /// A small number of its own.
+    pub(super) const fn number(self) -> usize {
+        self.place().1
+    }
+
+    /// The SGW's address towards PGWs. The last SGW has one address for all: its TEIDs count together.
+    pub(super) const fn sgw_s5(gateway: u8) -> Self {
+        if gateway + 1 == GATEWAYS { Self::SgwS11(gateway) } else { Self::SgwS5(gateway) }
+    }
+
+    /// One of the SGW's addresses for the user plane towards PGWs.
+    pub(super) const fn sgw_s5u(gateway: u8, plane: u8) -> Self {
+        let index = gateway * PLANES + plane;
+        if gateway + 1 == GATEWAYS { Self::SgwS1u(index) } else { Self::SgwS5u(index) }
+    }
+
     /// Addresses for documentation only, RFC 5737 and RFC 3849.
     pub(super) fn address(self, v6: bool) -> IpAddr {
-        let (network, host) = match self {
-            Self::Enb(index) => ([192, 0, 2], 10 + index),
-            Self::Gnb(index) => ([192, 0, 2], 110 + index),
-            Self::Sgw(index) => ([198, 51, 100], 1 + index),
-            Self::Mme => ([198, 51, 100], 100),
-            Self::Sgsn => ([198, 51, 100], 110),
-            Self::Ggsn => ([198, 51, 100], 120),
-            Self::Charging => ([198, 51, 100], 130),
-            Self::Dns => ([198, 51, 100], 53),
-            Self::Upf(index) => ([203, 0, 113], 1 + index),
-            Self::Smf => ([203, 0, 113], 100),
+        let (network, _, host) = self.place();
+        let [a, b, c] = match network {
+            0 => [192, 0, 2],
+            1 => [198, 51, 100],
+            _ => [203, 0, 113],
         };
-        let [a, b, c] = network;
         if v6 {
-            IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xfffe, 0, 0, 0, c.into(), host as u16))
+            IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xfffe, 0, 0, 0, c.into(), host.into()))
         } else {
-            IpAddr::V4(Ipv4Addr::new(a, b, c, host as u8))
+            IpAddr::V4(Ipv4Addr::new(a, b, c, host))
         }
     }
 
@@ -168,18 +129,75 @@ pub(super) fn ethernet_between(packet: &mut Packet<'_>, from: IpAddr, to: IpAddr
     }
 }
 
+/// The addresses of a subscriber in one session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct UeAddress {
+    pub(super) v4: Option<Ipv4Addr>,
+    pub(super) v6: Option<Ipv6Addr>,
+}
+
+/// The subscriber's IPv4 address of this number.
+pub(super) fn ue_ipv4(number: u32) -> Ipv4Addr {
+    Ipv4Addr::from(0x0a00_0002_u32.wrapping_add(number))
+}
+
+/// The subscriber's IPv6 address in the prefix of this number.
+pub(super) fn ue_ipv6(number: u32, salt: u64) -> Ipv6Addr {
+    let id = mix(salt ^ mix(u64::from(number) << 8 | 3));
+    let [a, b, c, d] = [48, 32, 16, 0].map(|shift| (id >> shift) as u16);
+    Ipv6Addr::new(0x2001, 0xdb8, (number >> 16) as u16, number as u16, a & !0x0200, b, c, d)
+}
+
 /// A server for a subscriber of that address family. 198.18.0.0/15 is set apart for tests, RFC 2544.
-pub(super) fn server(ue: IpAddr, dns: bool, index: u16) -> IpAddr {
-    let index = u32::from(index);
-    match (ue, dns) {
-        (IpAddr::V4(_), true) => IpAddr::V4(Ipv4Addr::from(0xc612_0035)),
-        (IpAddr::V4(_), false) => IpAddr::V4(Ipv4Addr::from(0xc613_0000 + index)),
-        (IpAddr::V6(_), true) => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 0x35)),
-        (IpAddr::V6(_), false) => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 1, 0, 0, 0, index as u16)),
+pub(super) fn server(v6: bool, dns: bool, index: u16) -> IpAddr {
+    match (v6, dns) {
+        (false, true) => IpAddr::V4(Ipv4Addr::from(0xc612_0035)),
+        (false, false) => IpAddr::V4(Ipv4Addr::from(0xc613_0000 + u32::from(index))),
+        (true, true) => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 0x35)),
+        (true, false) => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 1, 0, 0, 0, index)),
     }
 }
 
 /// The /64 prefix of an address.
 pub(super) fn prefix_of(address: Ipv6Addr) -> Ipv6Addr {
     Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_node_has_a_number_and_addresses_of_its_own() {
+        let of = |count: u8, node: fn(u8) -> Node| (0..count).map(node).collect::<Vec<_>>();
+        let nodes = [
+            of(RADIO_NODES, Node::Enb),
+            of(RADIO_NODES, Node::Gnb),
+            of(CONTROLLERS, Node::Rnc),
+            of(PAIRS, Node::Mme),
+            of(GATEWAYS, Node::SgwS11),
+            of(GATEWAYS, Node::SgwS5),
+            of(GATEWAYS * PLANES, Node::SgwS1u),
+            of(GATEWAYS * PLANES, Node::SgwS5u),
+            of(PAIRS, Node::PgwC),
+            of(PAIRS * PLANES, Node::PgwU),
+            of(PAIRS, Node::SgsnC),
+            of(PAIRS, Node::SgsnU),
+            of(PAIRS, Node::GgsnC),
+            of(PAIRS * PLANES, Node::GgsnU),
+            of(GATEWAYS, Node::UpfN4),
+            of(GATEWAYS * PLANES, Node::UpfN3),
+            vec![Node::Smf, Node::Charging, Node::Dns],
+        ]
+        .concat();
+        let numbers: HashSet<_> = nodes.iter().map(|node| node.number()).collect();
+        assert_eq!(numbers.len(), nodes.len());
+        assert!(numbers.iter().all(|&number| number < Node::COUNT));
+        for v6 in [false, true] {
+            let addresses: HashSet<_> = nodes.iter().map(|node| node.address(v6)).collect();
+            assert_eq!(addresses.len(), nodes.len());
+        }
+    }
 }

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use rand::Rng;
 
-use super::nodes::{GATEWAYS, Node, RADIO_NODES, ethernet_between, mac};
-use super::{Generator, Owner};
+use super::ie::{pfcp, v1, v2};
+use super::nodes::{GATEWAYS, Node, PAIRS, RADIO_NODES, ethernet_between, mac};
+use super::{Generator, MS, Owner, Ready, What};
 use crate::packet::{Gtpu, Ipv4, Packet, Tcp};
 
 /// A question for the address of `host-N.example.com`, or its answer. RFC 1035 4.1.
@@ -43,17 +44,15 @@ impl Generator {
     pub(super) fn plan_other(&mut self) {
         let radio = self.rng.random_range(0..RADIO_NODES);
         let gateway = self.rng.random_range(0..GATEWAYS);
+        let (pair, plane) = (self.rng.random_range(0..PAIRS), self.plane(gateway));
         let number = self.rng.random::<u16>();
-        let sequence = u32::from(number);
-        // Seconds since 1900 at which the node started, TS 29.244 8.2.65.
-        let started = 3_900_000_000_u32.to_be_bytes();
         match self.rng.random_range(0..100) {
             0..25 => {
                 let over_ipv6 = self.options.transport_ipv6 > 0.0 && number % 8 == 0;
                 let ends = if number % 2 == 0 {
-                    (Node::Enb(radio), Node::Sgw(gateway))
+                    (Node::Enb(radio), Node::SgwS1u(plane))
                 } else {
-                    (Node::Gnb(radio), Node::Upf(gateway))
+                    (Node::Gnb(radio), Node::UpfN3(plane))
                 };
                 self.exchange(ends, over_ipv6, 2152, |packet, answer| {
                     let message = if answer { Gtpu::ECHO_RESPONSE } else { Gtpu::ECHO_REQUEST };
@@ -64,34 +63,51 @@ impl Generator {
                     }
                 });
             }
-            25..40 => self.exchange((Node::Mme, Node::Sgw(gateway)), false, 2123, |packet, answer| {
-                // Echo with Recovery, TS 29.274 7.1.1, 7.1.2.
-                packet.gtpv2c(if answer { 2 } else { 1 }, None, sequence).gtpv2_ie(3, 0, &[7]);
-            }),
-            40..45 => self.exchange((Node::Sgsn, Node::Ggsn), false, 2123, |packet, answer| {
-                packet.gtpv1c(if answer { 2 } else { 1 }, 0, number);
-                if answer {
-                    packet.payload(&[14, 7]);
-                }
-            }),
-            45..60 => self.exchange((Node::Smf, Node::Upf(gateway)), false, 8805, |packet, answer| {
-                // Heartbeat with Recovery Time Stamp, TS 29.244 7.4.2.
-                packet.pfcp(if answer { 2 } else { 1 }, None, sequence).pfcp_ie(96, &started);
-            }),
-            60..65 => self.exchange((Node::Ggsn, Node::Charging), false, 3386, |packet, answer| {
+            25..40 => {
+                let ends = if number % 2 == 0 {
+                    (Node::Mme(pair), Node::SgwS11(gateway))
+                } else {
+                    (Node::sgw_s5(gateway), Node::PgwC(pair))
+                };
+                let sequence = self.sequence(ends.0);
+                self.exchange(ends, false, 2123, |packet, answer| {
+                    // Echo with Recovery, TS 29.274 7.1.1, 7.1.2.
+                    packet.gtpv2c(if answer { 2 } else { 1 }, None, sequence);
+                    v2::recovery(packet);
+                });
+            }
+            40..45 => {
+                let sequence = self.sequence(Node::SgsnC(pair)) as u16;
+                let ends = (Node::SgsnC(pair), Node::GgsnC(gateway % PAIRS));
+                self.exchange(ends, false, 2123, |packet, answer| {
+                    packet.gtpv1c(if answer { 2 } else { 1 }, 0, sequence);
+                    if answer {
+                        v1::recovery(packet);
+                    }
+                });
+            }
+            45..60 => {
+                let sequence = self.sequence(Node::Smf);
+                self.exchange((Node::Smf, Node::UpfN4(gateway)), false, 8805, |packet, answer| {
+                    // Heartbeat with Recovery Time Stamp, TS 29.244 7.4.2.
+                    packet.pfcp(if answer { 2 } else { 1 }, None, sequence);
+                    pfcp::recovery(packet);
+                });
+            }
+            60..65 => self.exchange((Node::GgsnC(pair), Node::Charging), false, 3386, |packet, answer| {
                 packet.gtp_prime(if answer { 2 } else { 1 }, number);
                 if answer {
                     packet.payload(&[14, 7]);
                 }
             }),
-            65..75 => self.exchange((Node::Mme, Node::Dns), false, 53, |packet, answer| {
+            65..75 => self.exchange((Node::Mme(pair), Node::Dns), false, 53, |packet, answer| {
                 let mut message = Vec::with_capacity(64);
                 dns(&mut message, number, u64::from(number % 100), answer);
                 packet.payload(&message);
             }),
             75..85 => {
                 // Heartbeat of the S1AP association, RFC 9260 3.3.5.
-                let (enb, mme) = (Node::Enb(radio).ipv4(), Node::Mme.ipv4());
+                let (enb, mme) = (Node::Enb(radio).ipv4(), Node::Mme(pair).ipv4());
                 let vlan = self.options.vlan;
                 let info = [0, 1, 0, 12, 0, 0, 0, 1, 0, 0, (number >> 8) as u8, number as u8];
                 for (kind, source, destination) in [(4, enb, mme), (5, mme, enb)] {
@@ -100,14 +116,14 @@ impl Generator {
                     ethernet_between(&mut packet, source.into(), destination.into(), vlan);
                     packet
                         .ipv4(&Ipv4 { dont_fragment: true, ..Ipv4::new(source, destination) })
-                        .sctp(36_412, 36_412, 0x5157_0000 + radio)
+                        .sctp(36_412, 36_412, 0x5157_0000 + u32::from(radio))
                         .sctp_chunk(kind, 0, &info)
                         .finish();
-                    self.ready_or_wait(frame);
+                    self.ready_or_wait(frame, false);
                 }
             }
             85..93 => {
-                let (sender, target) = (Node::Upf(gateway).ipv4(), Node::Smf.ipv4());
+                let (sender, target) = (Node::UpfN4(gateway).ipv4(), Node::Smf.ipv4());
                 let (a, b) = (mac(sender.into()), mac(target.into()));
                 let vlan = self.options.vlan;
                 for (operation, to, from, target) in
@@ -122,12 +138,12 @@ impl Generator {
                     packet.arp(operation, from, target).finish();
                     // The shortest frame that Ethernet carries, without its checksum.
                     frame.resize(frame.len().max(60), 0);
-                    self.ready_or_wait(frame);
+                    self.ready_or_wait(frame, false);
                 }
             }
             _ => {
                 // A keepalive between two routers, RFC 4271 4.4.
-                let (source, destination) = (Node::Sgw(0).ipv4(), Node::Sgw(1).ipv4());
+                let (source, destination) = (Node::SgwS11(0).ipv4(), Node::SgwS11(1).ipv4());
                 let mut frame = Vec::with_capacity(128);
                 let mut packet = Packet::new(&mut frame);
                 ethernet_between(&mut packet, source.into(), destination.into(), self.options.vlan);
@@ -142,7 +158,7 @@ impl Generator {
                     .payload(&[0xff; 16])
                     .payload(&[0, 19, 4])
                     .finish();
-                self.ready_or_wait(frame);
+                self.ready_or_wait(frame, false);
             }
         }
     }
@@ -175,16 +191,18 @@ impl Generator {
             };
             body(&mut packet, answer);
             packet.finish();
-            self.ready_or_wait(frame);
+            self.ready_or_wait(frame, matches!(port, 2123 | 8805));
         }
     }
 
-    /// The first frame is ready, those after it wait.
-    fn ready_or_wait(&mut self, frame: Vec<u8>) {
-        if self.frame.is_empty() {
-            self.frame = frame;
+    /// The first frame is ready, those after it leave a little later.
+    fn ready_or_wait(&mut self, frame: Vec<u8>, signalling: bool) {
+        if self.ready == Ready::Nothing {
+            (self.frame, self.owner) = (frame, Owner::NOBODY);
+            self.ready = if signalling { Ready::Signalling } else { Ready::Frame };
         } else {
-            self.pending.push_back((Owner::default(), frame));
+            let delay_ns = self.rng.random_range(MS / 5..2 * MS);
+            self.later(delay_ns, What::Frame { owner: Owner::NOBODY, bytes: frame, signalling });
         }
     }
 }
