@@ -15,6 +15,8 @@ use crate::packet::{Ipv4, Ipv6, Packet};
 const QUIET_NS: u64 = 38 * MS;
 /// And before they change.
 const SETTLE_NS: u64 = 8 * MS;
+/// The time between two procedures of one subscriber: longer than the tap keeps a message back.
+const PAUSE_NS: u64 = 30 * MS;
 /// Share of requests that are sent a second time because the answer was not there in time.
 const AGAIN: f64 = 0.005;
 
@@ -123,6 +125,8 @@ pub(super) struct Procedure {
     pub(super) moves: bool,
     /// A packet that waits for the subscriber.
     pub(super) buffered: Vec<u8>,
+    /// When its last message that comes again has come.
+    until_ns: u64,
 }
 
 /// What must be over before a procedure begins.
@@ -230,6 +234,7 @@ impl Generator {
             refused: 0,
             moves: false,
             buffered: Vec::new(),
+            until_ns: 0,
         }
     }
 
@@ -279,12 +284,15 @@ impl Generator {
             Some(Step::Lte(step)) => self.lte_step(p, step),
             Some(Step::Umts(step)) => self.umts_step(p, step),
             Some(Step::Nr(step)) => self.nr_step(p, step),
-            None => {}
+            None => {
+                self.resting.push(index);
+                self.finish(procedure.ue);
+                return;
+            }
         }
         if p.steps.is_empty() {
-            self.resting.push(index);
-            self.finish(procedure.ue);
-            return;
+            self.resume(p.ue);
+            gap_ns = p.until_ns.saturating_sub(self.now_ns).max(PAUSE_NS);
         }
         if let Some(place) = self.procedures.get_mut(index) {
             *place = Some(procedure);
@@ -321,8 +329,18 @@ impl Generator {
         }
     }
 
+    /// Traffic goes on as soon as the last message of a procedure has passed.
+    fn resume(&mut self, ue: u32) {
+        let state = self.ue(ue);
+        if state.phase == Phase::Connected {
+            for (_, session) in state.each() {
+                self.bring_up(session);
+            }
+        }
+    }
+
+    /// Something else may happen to the subscriber.
     fn finish(&mut self, ue: u32) {
-        let now_ns = self.now_ns;
         let mut state = self.ue(ue);
         state.busy = false;
         match state.phase {
@@ -335,7 +353,7 @@ impl Generator {
                     }
                     state.position = NONE;
                 }
-                self.detached.push_back((now_ns, ue));
+                self.detached.push_back((self.now_ns, ue));
             }
             Phase::Connected | Phase::Idle if state.position == NONE => {
                 state.position = self.attached.len() as u32;
@@ -344,11 +362,6 @@ impl Generator {
             Phase::Connected | Phase::Idle => {}
         }
         self.set_ue(ue, state);
-        if state.phase == Phase::Connected {
-            for (_, session) in state.each() {
-                self.bring_up(session);
-            }
-        }
     }
 
     /// The session has traffic from now on.
@@ -442,6 +455,14 @@ impl Generator {
         session
     }
 
+    /// The answer that accepts the session has passed.
+    pub(super) fn created(&mut self, session: u32) {
+        let now_ns = self.now_ns;
+        if let Some(found) = self.sessions.get_mut(session as usize) {
+            found.created_ns.get_or_insert(now_ns);
+        }
+    }
+
     /// A session has ended: nothing of it may be sent any more, and its addresses go back. Endpoints
     /// go back by their own messages.
     pub(super) fn unmake(&mut self, session: u32) {
@@ -519,6 +540,7 @@ impl Generator {
         }
         let frame =
             self.message((from, to), profile.over_ipv6, port, false, |packet| write(packet, sequence));
+        p.until_ns = p.until_ns.max(again_ns);
         self.signal(frame, again_ns);
     }
 
@@ -533,6 +555,7 @@ impl Generator {
             0 => 0,
             again_ns => again_ns.max(self.now_ns) + self.rng.random_range(500_000..3 * MS),
         };
+        p.until_ns = p.until_ns.max(again_ns);
         self.signal(frame, again_ns);
     }
 
