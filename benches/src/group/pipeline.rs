@@ -192,6 +192,7 @@ fn traffic(packets: u64) -> Vec<Bytes> {
         fragments: 0.1,
         inner_fragments: 0.05,
         other: 0.1,
+        signalling: false,
         ..Options::default()
     };
     let mut generator = Generator::new(options).expect("these options are good");

@@ -110,7 +110,14 @@ fn ten_thousand_users_on_eight_probes() {
     let capture = folder.path().join("users.pcap");
     let truth = generate(
         &capture,
-        Options { subscribers: 14_000, seconds: 4.0, pps: 80_000, fragments: 0.02, ..Options::default() },
+        Options {
+            subscribers: 14_000,
+            seconds: 4.0,
+            pps: 80_000,
+            fragments: 0.02,
+            signalling: false,
+            ..Options::default()
+        },
     );
     // Some subscribers keep silent.
     assert!(truth.sessions.len() > 10_000, "{} users have packets", truth.sessions.len());

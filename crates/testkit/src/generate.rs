@@ -430,7 +430,10 @@ impl Generator {
     /// The truth about the frames so far.
     #[must_use]
     pub fn into_truth(mut self) -> GroundTruth {
-        let sessions = std::mem::take(&mut self.sessions);
+        let mut sessions = std::mem::take(&mut self.sessions);
+        for session in &mut sessions {
+            session.flows = Box::default();
+        }
         let mut truth = std::mem::take(&mut self.truth);
         truth.sessions.reserve_exact(sessions.len());
         for session in sessions {

@@ -64,7 +64,8 @@ impl Flow {
         Self {
             kind,
             server: rng.random(),
-            ue_port: rng.random_range(49_200..65_000),
+            // Where no protocol has its home.
+            ue_port: rng.random_range(60_100..65_500),
             server_port,
             step: 0,
             waiting: 0,
@@ -222,13 +223,8 @@ impl Generator {
     pub(super) fn push_message(&mut self, path: &Path) {
         let mut flow = Flow { kind: FlowKind::Quic, ..Flow::draw(&mut self.rng) };
         flow.server_port = 443;
-        let (at, size) = (self.rng.random_range(0..4_096), self.rng.random_range(60..400));
-        let mut payload = std::mem::take(&mut self.scratch);
-        payload.clear();
-        payload.push(0x40);
-        payload.extend_from_slice(self.noise.get(at..at + size).unwrap_or_default());
-        self.udp_with(path, &flow, DOWNLINK, &payload);
-        self.scratch = payload;
+        let size = self.rng.random_range(60..400);
+        self.udp_of(path, &flow, DOWNLINK, size);
     }
 
     /// Writes the next packet of a flow to `inner`. Returns its direction, and whether the flow has
@@ -246,13 +242,13 @@ impl Generator {
                 } else {
                     self.rng.random_range(60..1_200)
                 };
-                self.udp(path, flow, direction, size, 0x40);
+                self.udp(path, flow, direction, size);
                 (direction, false)
             }
             FlowKind::Voice => {
                 let direction = usize::from(flow.step % 2 == 1);
                 let size = if self.rng.random_bool(0.5) { 12 + 33 } else { 12 + 61 };
-                self.udp(path, flow, direction, size, 0x80);
+                self.udp(path, flow, direction, size);
                 flow.step = flow.step.wrapping_add(1);
                 (direction, false)
             }
@@ -273,18 +269,35 @@ impl Generator {
         }
     }
 
-    /// UDP with `size` bytes whose first says what it is.
-    fn udp(&mut self, path: &Path, flow: &Flow, direction: usize, size: usize, first: u8) {
+    /// UDP with `size` bytes, now and then with more.
+    fn udp(&mut self, path: &Path, flow: &Flow, direction: usize, size: usize) {
         let mut size = size;
         // Too long for the sender's own network: it comes in fragments.
         if self.rng.random_bool(self.options.inner_fragments) {
             size = self.rng.random_range(1_600..2_600);
         }
+        self.udp_of(path, flow, direction, size);
+    }
+
+    /// UDP with `size` bytes: RTP (RFC 3550 5.1) for voice, else a QUIC packet with a short header and
+    /// the connection identifier of the flow (RFC 9000 17.3.1).
+    fn udp_of(&mut self, path: &Path, flow: &Flow, direction: usize, size: usize) {
         let at = self.rng.random_range(0..4_096);
         let mut payload = std::mem::take(&mut self.scratch);
         payload.clear();
-        payload.push(first);
-        payload.extend_from_slice(self.noise.get(at..at + size - 1).unwrap_or_default());
+        let of_flow = mix(u64::from(flow.ue_port) << 32 | u64::from(flow.server) << 16 | direction as u64);
+        if flow.kind == FlowKind::Voice {
+            let count = u16::from(flow.step / 2);
+            payload.extend_from_slice(&[0x80, 96]);
+            payload.extend_from_slice(&count.to_be_bytes());
+            payload.extend_from_slice(&(u32::from(count) * 320).to_be_bytes());
+            payload.extend_from_slice(&(of_flow as u32).to_be_bytes());
+        } else {
+            payload.push(0x43);
+            payload.extend_from_slice(&(of_flow | 1 << 63).to_be_bytes());
+        }
+        let rest = size.saturating_sub(payload.len());
+        payload.extend_from_slice(self.noise.get(at..at + rest).unwrap_or_default());
         self.udp_with(path, flow, direction, &payload);
         self.scratch = payload;
     }
