@@ -209,6 +209,8 @@ fn a_wrong_command_line_says_what_is_possible() {
         ("gen", &["--out"]),
         ("gen -o x.json", &["x.json", ".pcap"]),
         ("gen -o x.pcap --subscribers 0", &["subscribers", "1 to"]),
+        ("gen -o x.pcap --loss 1.5", &["loss", "1.5", "between 0 and 1"]),
+        ("gen -o x.pcap --nr 0.75 --umts 0.5", &["nr and umts", "1.25"]),
         ("gen -o good.pcap", &["good.pcap", "exists", "--force"]),
         ("rpelay", &["rpelay", "replay"]),
     ] {

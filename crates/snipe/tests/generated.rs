@@ -184,6 +184,27 @@ fn ten_thousand_users_on_eight_probes() {
 }
 
 #[test]
+fn the_command_says_what_it_wrote() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("core.pcap");
+    let args = ["gen", "--json", "--subscribers", "30", "--seconds", "2", "--loss", "0.1", "-o"];
+    let args = args.map(AsRef::as_ref).into_iter().chain([capture.as_os_str()]);
+    let said: Value = serde_json::from_str(&snipe(args).ok()).unwrap();
+    let truth = std::fs::read(capture.with_extension("json")).unwrap();
+    let truth: Value = serde_json::from_slice(&truth).unwrap();
+    let (sessions, packets) = (truth["sessions"].as_array().unwrap(), truth["packets"].as_array().unwrap());
+    assert_eq!(packets.len(), read_capture(&capture).records.len());
+    let deleted = sessions.iter().filter(|session| session["state"] == "deleted").count() as u64;
+    assert_eq!(number(&said, &["packets"]), packets.len() as u64);
+    let users = packets.iter().filter(|session| !session.is_null()).count();
+    assert_eq!(number(&said, &["user_packets"]), users as u64);
+    assert_eq!(number(&said, &["sessions"]), sessions.len() as u64);
+    assert_eq!(number(&said, &["deleted"]), deleted);
+    assert_eq!(number(&said, &["active"]), sessions.len() as u64 - deleted);
+    assert!(packets.len() < 2_000, "some messages were lost");
+}
+
+#[test]
 fn a_tag_in_front_or_another_number_of_workers_moves_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let capture = folder.path().join("plain.pcap");

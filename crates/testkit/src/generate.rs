@@ -105,7 +105,7 @@ enum What {
     Attach,
     /// Time for something to happen to one that is attached.
     Change,
-    /// Nodes say hello.
+    /// The SMF gets to know a UPF.
     Start(u8),
 }
 
@@ -422,9 +422,13 @@ impl Generator {
         }
     }
 
-    fn may_send(&self, session: u32) -> bool {
-        let found = self.sessions.get(session as usize);
-        found.is_some_and(|found| found.position != NONE || !self.options.signalling)
+    /// Whether a busy flow may go on: its session has traffic, or nothing signals that it has not.
+    fn may_send_as(&self, who: u32) -> bool {
+        if self.options.signalling {
+            self.sessions.get(who as usize).is_some_and(|session| session.position != NONE)
+        } else {
+            who != NONE
+        }
     }
 
     /// The truth about the frames so far.
@@ -437,13 +441,13 @@ impl Generator {
         let mut truth = std::mem::take(&mut self.truth);
         truth.sessions.reserve_exact(sessions.len());
         for session in sessions {
-            let told = self.session_truth(session);
+            let told = self.session_truth(&session);
             truth.sessions.push(told);
         }
         truth
     }
 
-    fn session_truth(&self, session: Session) -> SessionTruth {
+    fn session_truth(&self, session: &Session) -> SessionTruth {
         let (core, profile) = (session.core, self.profile(session.core.ue));
         let signalling = self.options.signalling;
         let (mut packets, mut bytes) = ([0; 2], [0; 2]);

@@ -347,10 +347,13 @@ fn a_tunnel_is_used_only_while_it_is_there_and_then_by_others() {
     }
 }
 
+/// Interface, address, TEID or SEID.
+type Endpoint = (&'static str, IpAddr, u64);
+
 /// Every endpoint that an accepted procedure told: what an answer says, and what its request said.
-fn told_endpoints(frames: &[Frame]) -> HashSet<(&'static str, IpAddr, u64)> {
+fn told_endpoints(frames: &[Frame]) -> HashSet<Endpoint> {
     let mut told = HashSet::new();
-    let mut asked: HashMap<(IpAddr, IpAddr, u32), Vec<(&'static str, IpAddr, u64)>> = HashMap::new();
+    let mut asked: HashMap<(IpAddr, IpAddr, u32), Vec<Endpoint>> = HashMap::new();
     for frame in frames {
         let Some(read) = read(&frame.bytes) else { continue };
         let (found, is_answer, accepted, sequence) = match &read.content {

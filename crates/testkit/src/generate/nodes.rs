@@ -51,7 +51,7 @@ impl Node {
     /// A number of its own, and its host number in the network that the first number names.
     const fn place(self) -> (u8, usize, u8) {
         match self {
-            Self::Enb(index) => (0, 0 + index as usize, 10 + index),
+            Self::Enb(index) => (0, index as usize, 10 + index),
             Self::Gnb(index) => (0, 12 + index as usize, 110 + index),
             Self::Rnc(index) => (0, 24 + index as usize, 210 + index),
             Self::Mme(index) => (1, 28 + index as usize, 100 + index),

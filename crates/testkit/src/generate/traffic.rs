@@ -106,27 +106,20 @@ impl Generator {
         if self.busy.is_empty() {
             self.busy.resize(BUSY, Busy { who: NONE, flow: 0, left: 0 });
         }
-        for _ in 0..4 {
-            let at = self.rng.random_range(0..BUSY);
-            let Some(mut busy) = self.busy.get(at).copied() else { break };
-            let mut session = self.session_of(busy.who);
-            if !self.may_send(session) {
-                match self.next_busy() {
-                    Some(next) => busy = next,
-                    None => break,
-                }
-                session = self.session_of(busy.who);
-            }
-            let done = self.packet_of_session(session, &mut busy);
-            if busy.left == 0 || done {
-                busy = self.next_busy().unwrap_or(Busy { who: NONE, ..busy });
-            }
-            if let Some(place) = self.busy.get_mut(at) {
-                *place = busy;
-            }
+        let at = self.rng.random_range(0..BUSY);
+        let found = self.busy.get(at).copied().filter(|busy| self.may_send_as(busy.who));
+        let Some(mut busy) = found.or_else(|| self.next_busy()) else {
+            self.plan_other();
             return;
+        };
+        let session = self.session_of(busy.who);
+        let done = self.packet_of_session(session, &mut busy);
+        if busy.left == 0 || done {
+            busy = self.next_busy().unwrap_or(Busy { who: NONE, ..busy });
         }
-        self.plan_other();
+        if let Some(place) = self.busy.get_mut(at) {
+            *place = busy;
+        }
     }
 
     /// A packet that the subscriber of this session sends on its own becomes the ready frame, if there
