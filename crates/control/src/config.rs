@@ -75,13 +75,21 @@ impl fmt::Debug for ClusterKey {
     }
 }
 
+/// Reads a duration as the configuration has them: `30s`, `200ms`, `1.5h`.
+///
+/// # Errors
+/// What can be given.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    value::duration(text).map_err(|wanted| format!("give {wanted}"))
+}
+
 /// How records and alerts name subscribers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SubscriberIds {
     /// As on the wire.
     #[default]
     Clear,
-    /// As a keyed pseudonym. Not built yet.
+    /// As a keyed pseudonym.
     Pseudonym,
 }
 
@@ -364,11 +372,13 @@ pub struct State {
     pub dir: Option<PathBuf>,
 }
 
-/// `[api]`. Not built yet.
+/// `[api]`
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Api {
     /// The Unix socket.
     pub socket: PathBuf,
+    /// The group that may use it.
+    pub group: Option<String>,
     /// TCP besides, never without a token.
     pub tcp: Option<Tcp>,
 }

@@ -1,10 +1,13 @@
-//! The configuration file, and the accounting as a user sees it.
+//! The configuration file, the accounting and the sessions as a user sees them, and the API.
 //!
 //! [`Config`] is one TOML file, wholly checked before anything starts: an unknown key, a wrong type or
 //! a value out of range is a message with file, line, column and the line itself. [`Stats`] is the
-//! object in `stats.json`, its own audit ([`Stats::check`]) and a table for people.
+//! object in `stats.json`, its own audit ([`Stats::check`]) and a table for people. [`SessionJson`] is a
+//! line of `sessions.jsonl`. [`serve`] answers on the control socket what a [`Backend`] knows, and
+//! [`Client`] asks.
 //!
-//! This crate never touches a packet, a device or DPDK; it opens no file but the one it is told to load.
+//! This crate never touches a packet, a device or DPDK; it opens no file but those it is told to, and
+//! the socket.
 //!
 //! ```
 //! use control::{Config, Target};
@@ -20,16 +23,33 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod api;
+mod client;
 mod config;
+mod identities;
 mod message;
+mod session_json;
+mod session_table;
 mod stats;
+#[cfg(any(test, fuzzing))]
+mod testing;
 
+#[cfg(any(test, fuzzing))]
+pub use api::converse;
+pub use api::{
+    Backend, Busy, Cursor, Limits, Page, QueryError, ServeError, Server, ServerSettings, SessionQuery,
+    Subscriber, TokenError, parse_imsi, parse_limit, parse_teid, parse_ue_ip, serve,
+};
+pub use client::{Client, ClientError};
 pub use config::{
     Api, BroadcastAlso, Clock, ClusterKey, Config, Control, Decap, Eal, Group, Lcores, Mode, Network,
     OnReturn, Port, Probe, Role, Rotation, Rules, State, SubscriberIds, Target, Tcp, Tdb, TooManyProbes,
-    Tracker, Unknown,
+    Tracker, Unknown, parse_duration,
 };
+pub use identities::{Identities, Identity, Pseudonym, PseudonymKey};
 pub use message::{ConfigError, Look, Problem, Warning};
+pub use session_json::{SESSION_FIELDS, SessionJson};
+pub use session_table::SessionTable;
 pub use stats::{
     AccountingError, ByClass, ProbeStats, Reasons, Refused, RuleStats, RxStats, SessionStats, Stats,
 };

@@ -1,10 +1,13 @@
 //! The accounting: the object in `stats.json`, its audit, and a table for people.
 
+mod rates;
 mod table;
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 use types::{DropReason, Malformed, TrafficClass};
+
+pub(crate) use table::{si_bytes, thousands};
 
 /// What `stats.json`, `run --json`, `stats --json` and `GET /stats` give. Fields and their order are
 /// part of the product's outside.
@@ -369,6 +372,13 @@ impl Stats {
     /// None is known: every field is a number, a text or a map of them.
     pub fn to_json(&self) -> Result<String, serde_json::Error> {
         serde_json::to_string_pretty(self).map(|text| text + "\n")
+    }
+
+    /// What happened since an earlier account of the same instance, so many seconds ago, as a table for
+    /// people, at most 80 columns wide. `None` where the earlier account is of another run.
+    #[must_use]
+    pub fn rates(&self, earlier: &Self, seconds: f64) -> Option<String> {
+        rates::render(self, earlier, seconds)
     }
 
     /// A table for people, at most 80 columns wide, without colours.

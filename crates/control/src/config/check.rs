@@ -17,10 +17,8 @@ use super::{
     Api, BroadcastAlso, Clock, ClusterKey, Config, Control, Decap, Eal, Group, Lcores, Mode, Network,
     OnReturn, Port, Probe, Role, Rotation, Rules, State, SubscriberIds, Target, Tcp, Tdb, Tracker, Unknown,
 };
+use crate::api::SOCKET_PATH_BYTES_MAX;
 use crate::message::{ConfigError, Problem, Source, Warning};
-
-/// The longest path of a Unix socket, without its final zero. unix(7).
-const SOCKET_PATH_MAX: usize = 107;
 
 const NO_SIGNALLING: &str = "sessions are not tracked, packets go by their inner addresses";
 
@@ -58,12 +56,12 @@ fn whole(reader: &Reader, root: &DeTable<'_>, length: usize) -> Config {
     let cluster_key = scalars.string("cluster_key").map(|key| ClusterKey(key.value.to_owned()));
     let ids = [("clear", SubscriberIds::Clear), ("pseudonym", SubscriberIds::Pseudonym)];
     let subscriber_ids = scalars.choice("subscriber_ids", &ids).unwrap_or_default();
-    if subscriber_ids == SubscriberIds::Pseudonym {
-        scalars.not_built(
-            "subscriber_ids",
-            "no records or alerts are written yet, so none holds an id",
-            false,
-        );
+    if let Some(span) = scalars.key_span("subscriber_ids") {
+        if subscriber_ids == SubscriberIds::Pseudonym && cluster_key.is_none() {
+            let problem = reader.problem(&span, "without `cluster_key` pseudonyms hide nobody");
+            let problem = problem.label("their key is known to everybody then");
+            reader.warn(problem.help("set `cluster_key` to a secret of your own"), false);
+        }
     }
     let stop_when_idle = scalars.boolean("stop_when_idle").unwrap_or_default();
 
@@ -427,8 +425,8 @@ fn target(
             None
         }
         "file" => Some(Target::File(PathBuf::from(rest))),
-        "memif" if rest.is_empty() || rest.len() > SOCKET_PATH_MAX => {
-            empty(&format!("\"memif:\" and the path of a socket, at most {SOCKET_PATH_MAX} bytes"));
+        "memif" if rest.is_empty() || rest.len() > SOCKET_PATH_BYTES_MAX => {
+            empty(&format!("\"memif:\" and the path of a socket, at most {SOCKET_PATH_BYTES_MAX} bytes"));
             None
         }
         "memif" => Some(Target::Memif(PathBuf::from(rest))),
@@ -614,14 +612,19 @@ fn rules(table: &Fields<'_, '_>) -> Rules {
 }
 
 fn api(table: &Fields<'_, '_>) -> Api {
-    table.reader.not_built(&table.span, "[api]", "no socket is opened", true);
     let socket = table.string("socket");
-    if let Some(socket) = socket.as_ref().filter(|socket| socket.value.len() > SOCKET_PATH_MAX) {
+    if let Some(socket) = socket.as_ref().filter(|socket| socket.value.len() > SOCKET_PATH_BYTES_MAX) {
         table.refuse(
             &socket.span,
             "socket",
-            &format!("is longer than the {SOCKET_PATH_MAX} bytes of a socket path"),
+            &format!("is longer than the {SOCKET_PATH_BYTES_MAX} bytes of a socket path"),
         );
+    }
+    let group = table.string("group");
+    for (key, text) in [("socket", &socket), ("group", &group)] {
+        if let Some(text) = text.as_ref().filter(|text| text.value.is_empty() || text.value.contains('\0')) {
+            table.refuse(&text.span, key, "must not be empty, and has no zero byte");
+        }
     }
     let listen = table.parsed("listen", |text| {
         text.parse::<SocketAddr>().map_err(|_| "an address and port like \"127.0.0.1:9400\"".to_owned())
@@ -640,6 +643,7 @@ fn api(table: &Fields<'_, '_>) -> Api {
     };
     Api {
         socket: PathBuf::from(socket.map_or("/run/snipe/snipe.sock", |socket| socket.value)),
+        group: group.map(|group| group.value.to_owned()),
         tcp: tcp.map(|(listen, token)| Tcp { listen: listen.value, token_file: PathBuf::from(token.value) }),
     }
 }

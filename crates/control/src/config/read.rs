@@ -94,7 +94,7 @@ pub(super) const KEYS: &[(&str, &[&str])] = &[
     ("[tdb]", &["bytes", "look_back", "all", "snap"]),
     ("[rules]", &["files"]),
     ("[state]", &["dir"]),
-    ("[api]", &["socket", "listen", "token_file"]),
+    ("[api]", &["socket", "group", "listen", "token_file"]),
 ];
 
 /// The name inside the brackets.

@@ -64,6 +64,7 @@ dir = "/var/lib/snipe"                   # checkpoint, journal, alerts.jsonl, ca
 
 [api]                                    # without it no socket is opened
 socket = "/run/snipe/snipe.sock"         # TCP only with  listen = "127.0.0.1:9400"  and  token_file = "…"
+group = "snipe"                          # may use the socket, besides our own user
 listen = "127.0.0.1:9400"
 token_file = "/etc/snipe/token"
 "#;
@@ -93,6 +94,7 @@ fn every_key_is_accepted() {
     // The block shows the defaults.
     assert_eq!(config.tracker, Tracker::default());
     assert_eq!(config.tdb, Tdb::default());
+    assert_eq!(config.api.as_ref().unwrap().group.as_deref(), Some("snipe"));
     assert_eq!(config.api.unwrap().tcp.unwrap().listen, "127.0.0.1:9400".parse().unwrap());
     let shown: Vec<String> = warnings.iter().map(ToString::to_string).collect();
     insta::assert_snapshot!("warnings_of_every_key", shown.join("\n"));

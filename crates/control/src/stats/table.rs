@@ -25,7 +25,7 @@ pub(super) fn render(stats: &Stats) -> String {
 }
 
 /// No frame, a thin line below the header.
-fn table<const N: usize>(header: [&str; N]) -> Table {
+pub(super) fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_preset(comfy_table::presets::NOTHING);
     table.set_style(TableComponent::HeaderLines, '─');
@@ -36,7 +36,7 @@ fn table<const N: usize>(header: [&str; N]) -> Table {
 }
 
 /// The first column holds names, all others numbers.
-fn finish(mut table: Table) -> Option<String> {
+pub(super) fn finish(mut table: Table) -> Option<String> {
     let mut lines: Vec<String> = Vec::new();
     // Two spaces between columns; one where numbers are so large that two are too wide.
     for gap in [1, 0] {
@@ -132,7 +132,7 @@ fn in_flight(packets: u64) -> String {
     if packets == 0 { String::new() } else { format!(", {} on the way", thousands(packets)) }
 }
 
-fn thousands(number: u64) -> String {
+pub(crate) fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() * 4 / 3);
     for (index, digit) in digits.chars().enumerate() {
@@ -145,7 +145,7 @@ fn thousands(number: u64) -> String {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures for people")]
-fn si_bytes(bytes: u64) -> String {
+pub(crate) fn si_bytes(bytes: u64) -> String {
     let mut value = bytes as f64;
     if bytes < 1_000 {
         return format!("{bytes} B");
@@ -185,7 +185,7 @@ fn bar(probe: &ProbeStats, busiest: u64) -> String {
     format!("{filled:<width$}", width = usize::try_from(BAR).unwrap_or_default())
 }
 
-fn short(name: &str) -> String {
+pub(super) fn short(name: &str) -> String {
     if name.chars().count() <= NAME {
         return name.to_owned();
     }
