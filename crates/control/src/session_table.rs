@@ -114,7 +114,7 @@ impl Shown {
     fn cells(self) -> [String; HEADER.len()] {
         let known = |text: Option<String>| text.map_or_else(|| "-".to_owned(), |text| short(&text));
         let address = match (self.ue_ipv4, self.ue_ipv6) {
-            (Some(v4), Some(v6)) => format!("{v4} {v6}"),
+            (Some(v4), Some(v6)) => format!("{v4},{v6}"),
             (Some(v4), None) => v4.to_string(),
             (None, v6) => v6.unwrap_or_else(|| "-".to_owned()),
         };
@@ -215,7 +215,7 @@ mod tests {
         assert_eq!(text.lines().count(), 2_500 + 2 + 2);
         let ends = |n: usize| {
             let line = text.lines().nth(2 + n).unwrap();
-            (line.find("7,777").unwrap(), line.find("1970").unwrap())
+            (line.find("7,777").unwrap(), line.find("1970-").unwrap())
         };
         assert!((0..2_500).all(|n| ends(n) == ends(0)));
         assert!(text.ends_with("\n2,500 sessions\n"));

@@ -5,7 +5,9 @@
     reason = "these comments are help texts, and name tables of a file and parts of a path"
 )]
 
+use std::net::IpAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -22,6 +24,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 Examples:
   snipe replay trace.pcap --probes 4 --out out
   snipe run --config dpdk-config/demo.toml
+  snipe sessions list --imsi 001010000000001
+  snipe stats --watch 1s
   snipe gen -o big.pcap --subscribers 10000 --seconds 10 --pps 100000
 
 Exit status: 0 done, 1 the work failed, 2 the command line or a file given was wrong."
@@ -35,6 +39,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Replay(Replay),
     Run(Run),
+    Sessions(Sessions),
+    Stats(Stats),
     Gen(Gen),
     Completions(Completions),
 }
@@ -139,6 +145,98 @@ pub(crate) struct Run {
     pub(crate) json: bool,
 }
 
+/// Where a running instance is asked.
+#[derive(Debug, Args)]
+pub(crate) struct Instance {
+    /// The control socket of the running instance: `socket` of [api] in its configuration
+    #[arg(
+        long,
+        value_name = "PATH",
+        env = "SNIPE_SOCKET",
+        hide_env_values = true,
+        default_value = "/run/snipe/snipe.sock"
+    )]
+    pub(crate) socket: PathBuf,
+}
+
+/// Ask a running instance for subscriber sessions
+#[derive(Debug, Args)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  snipe sessions list
+  snipe sessions list --imsi 001010000000001 --json"
+)]
+pub(crate) struct Sessions {
+    #[command(subcommand)]
+    pub(crate) command: SessionsCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionsCommand {
+    List(SessionsList),
+}
+
+/// List the sessions that are known now
+///
+/// Of several conditions all must hold. Sessions come in no particular order.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  snipe sessions list
+  snipe sessions list --imsi 001010000000001
+  snipe sessions list --ue-ip 2001:db8:1::/64 --json | jq .fteids
+  snipe sessions list --teid 0x1f00 --socket /tmp/snipe.sock")]
+pub(crate) struct SessionsList {
+    /// Of this subscriber: 6 to 15 digits, or the pseudonym that records have
+    #[arg(long, value_name = "IMSI", value_parser = control::parse_imsi)]
+    pub(crate) imsi: Option<control::Subscriber>,
+    /// With this UE address; IPv6 by its prefix of 64 bits
+    #[arg(long, value_name = "IP", value_parser = control::parse_ue_ip)]
+    pub(crate) ue_ip: Option<IpAddr>,
+    /// With this TEID at any receiver, now or before: decimal, or hex with 0x
+    #[arg(long, value_name = "TEID", value_parser = control::parse_teid)]
+    pub(crate) teid: Option<types::Teid>,
+    /// So many at most
+    #[arg(long, value_name = "N", value_parser = control::parse_limit)]
+    pub(crate) limit: Option<usize>,
+    /// Print one JSON object a line, as in sessions.jsonl, instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) instance: Instance,
+}
+
+/// Ask a running instance for its packet accounting
+///
+/// The table that replay and run print at their end, and what happens in a second.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  snipe stats
+  snipe stats --watch 1s
+  snipe stats --json | jq .probes
+  snipe stats --json --watch 10s >> accounting.jsonl")]
+pub(crate) struct Stats {
+    /// Ask again and again, this often, until SIGINT; with --json one object a line
+    #[arg(long, value_name = "INTERVAL", value_parser = parse_interval)]
+    pub(crate) watch: Option<Duration>,
+    /// Print the accounting as JSON instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) instance: Instance,
+}
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let interval = control::parse_duration(text)?;
+    if interval < Duration::from_millis(100) {
+        return Err("give 100ms or more".to_owned());
+    }
+    Ok(interval)
+}
+
 /// Write a synthetic mobile-core capture, and its ground truth as JSON beside it
 ///
 /// Subscribers attach, get PDN connections, move, go idle, come back and detach: GTPv2-C on S11 and
@@ -232,6 +330,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn intervals() {
+        assert_eq!(parse_interval("1s"), Ok(Duration::from_secs(1)));
+        assert_eq!(parse_interval("100ms"), Ok(Duration::from_millis(100)));
+        assert_eq!(parse_interval("99ms"), Err("give 100ms or more".to_owned()));
+        let said = parse_interval("1").unwrap_err();
+        assert_eq!(said, "give a duration with its unit: \"1s\", \"1ms\"");
     }
 
     #[test]

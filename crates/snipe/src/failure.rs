@@ -3,7 +3,7 @@
 use std::fmt::{Display, Write as _};
 use std::io::{self, Write as _};
 
-use control::{ConfigError, Look, Warning};
+use control::{ClientError, ConfigError, Look, Warning};
 
 /// Exit status of a command that did its work.
 pub(crate) const DONE: u8 = 0;
@@ -35,6 +35,15 @@ impl Failure {
     /// A configuration is wrong; the message shows where, and begins with "error:".
     pub(crate) fn config(error: &ConfigError) -> Self {
         Self { status: WRONG_INPUT, message: error.render(Look::of_stderr()), rendered: true }
+    }
+
+    /// A running instance gave no answer, or refused one.
+    pub(crate) fn client(error: &ClientError) -> Self {
+        match error {
+            // 400: what was asked, and so the command line, is wrong.
+            ClientError::Refused { status: 400, .. } | ClientError::PathTooLong { .. } => Self::input(error),
+            _ => Self::work(error),
+        }
     }
 
     /// The same, with what it is about in front.

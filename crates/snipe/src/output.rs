@@ -11,12 +11,16 @@ use crate::failure::Failure;
 
 /// Prints on stdout. A reader that has gone away (`| head`) is no failure.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    print_all(text).map(|_| ())
+}
+
+/// Prints on stdout; returns whether somebody still reads there.
+pub(crate) fn print_all(text: &str) -> Result<bool, Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::work(format_args!("cannot write to stdout: {error}")))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::work(format_args!("cannot write to stdout: {error}"))),
     }
 }
 

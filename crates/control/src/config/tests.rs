@@ -264,6 +264,7 @@ wrong! {
     targets_same: "[[probe]]\nname = \"a\"\nto = \"file:out/x.pcap\"\n[[probe]]\nname = \"b\"\nto = \"file:./out/x.pcap\"\n";
     vlan_on_file: "[[probe]]\nname = \"a\"\nto = \"file:a.pcap\"\nvlan = 5\n";
     gateway_elsewhere: with_port("ip = \"192.0.2.2/24\"\ngateway = \"198.51.100.1\"\n");
+    api_group_empty: "[api]\ngroup = \"\"\n";
     api_without_token: "[api]\nlisten = \"0.0.0.0:9400\"\n";
     plmn_too_short: "[tracker]\nhome_plmns = [\"001\"]\n";
     control_character: "cluster_key = \"a\\u0000b\"\n";
@@ -379,9 +380,7 @@ fn replay_takes_what_is_its_own() {
     assert!(warnings.iter().any(|warning| !warning.run_only()));
     let run_only: Vec<_> =
         warnings.iter().filter(|warning| warning.run_only()).map(ToString::to_string).collect();
-    assert!(
-        run_only.iter().any(|text| text.contains("`[api]`")) && run_only.iter().any(|t| t.contains("`dir`"))
-    );
+    assert!(run_only.iter().any(|text| text.contains("`dir`")));
 
     // A file for `run` whose ports are elsewhere, and no file at all.
     let (config, _) = parse("[[probe]]\nname = \"x\"\nto = \"port:nic\"\n");

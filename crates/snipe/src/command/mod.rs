@@ -9,8 +9,10 @@ mod paced;
 mod plan;
 mod replay;
 mod run;
+mod sessions;
+mod stats;
 
-use crate::cli::Command;
+use crate::cli::{Command, SessionsCommand};
 use crate::failure::Failure;
 
 /// Does what the command line says.
@@ -18,6 +20,10 @@ pub(crate) fn execute(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Replay(args) => replay::replay(args),
         Command::Run(args) => run::run(args),
+        Command::Sessions(args) => match &args.command {
+            SessionsCommand::List(args) => sessions::list(args),
+        },
+        Command::Stats(args) => stats::stats(args),
         Command::Gen(args) => generate::generate(args),
         Command::Completions(args) => completions::completions(args),
     }
