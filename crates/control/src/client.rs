@@ -125,9 +125,9 @@ impl Client {
         let mut whole = Vec::new();
         self.get("/stats", "application/json", |bytes| {
             whole.extend_from_slice(bytes);
-            if whole.len() > WHOLE_BYTES_MAX { Err(self.strange("it is too long")) } else { Ok(()) }
+            if whole.len() > WHOLE_BYTES_MAX { Err(self.strange(&"it is too long")) } else { Ok(()) }
         })?;
-        serde_json::from_slice(&whole).map_err(|error| self.strange(error))
+        serde_json::from_slice(&whole).map_err(|error| self.strange(&error))
     }
 
     /// The sessions that are asked for, each as a line of `sessions.jsonl` with its line break. They
@@ -148,7 +148,7 @@ impl Client {
             if !cut.is_empty() {
                 cut.extend_from_slice(lines.next().unwrap_or_default());
                 if cut.len() > LINE_BYTES_MAX {
-                    return Err(self.strange("a line has no end"));
+                    return Err(self.strange(&"a line has no end"));
                 }
                 if !cut.ends_with(b"\n") {
                     return Ok(());
@@ -165,10 +165,10 @@ impl Client {
             }
             Ok(())
         })?;
-        if cut.is_empty() { Ok(()) } else { Err(self.strange("the last line has no end")) }
+        if cut.is_empty() { Ok(()) } else { Err(self.strange(&"the last line has no end")) }
     }
 
-    fn strange(&self, what: impl ToString) -> ClientError {
+    fn strange(&self, what: &dyn std::fmt::Display) -> ClientError {
         ClientError::Strange { socket: self.socket.clone(), what: what.to_string() }
     }
 
@@ -191,7 +191,7 @@ impl Client {
                 .header(ACCEPT, accept)
                 .header(CONNECTION, "close")
                 .body(Empty::<Bytes>::new())
-                .map_err(|error| self.strange(error))?;
+                .map_err(|error| self.strange(&error))?;
             let answer = self.in_time(sender.send_request(request)).await?.map_err(broke_off)?;
             let status = answer.status();
             let mut refusal = Vec::new();
@@ -244,7 +244,7 @@ impl Client {
         }
         match serde_json::from_slice::<Refusal>(body) {
             Ok(Refusal { error: message }) => ClientError::Refused { status: status.as_u16(), message },
-            Err(_) => self.strange(format!("status {status}")),
+            Err(_) => self.strange(&format_args!("status {status}")),
         }
     }
 }

@@ -71,7 +71,7 @@ impl fmt::Display for Pseudonym {
 /// let imsi = Imsi(Digits::from_text(b"001010000000001").unwrap());
 /// assert_eq!(Identities::Clear.imsi(imsi).to_string(), "001010000000001");
 /// let hidden = Identities::Pseudonym(PseudonymKey::new("change me"));
-/// assert_eq!(hidden.imsi(imsi).to_string(), "p-6c3ee43e37b5d3ea");
+/// assert_eq!(hidden.imsi(imsi).to_string(), "p-a9e49c6efafd3621");
 /// ```
 #[derive(Clone, Debug, Default)]
 pub enum Identities {

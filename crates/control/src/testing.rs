@@ -1,38 +1,39 @@
 //! What the tests of several modules share.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
 use session::{BearerRecord, FTeidRecord, Record, State};
 use types::{Apn, Digits, Imei, Imsi, Location, Msisdn, Plmn, ProbeId, Qfi, Rat, Snssai};
 
 /// A session with a value in every field.
 pub(crate) fn full_session() -> Record {
-    let digits = |text: &[u8]| Digits::from_text(text).unwrap();
     Record {
         correlation_id: 0x00c0_ffee_00c0_ffee,
-        imsi: Some(Imsi(digits(b"001010000000001"))),
-        msisdn: Some(Msisdn(digits(b"46700000001"))),
-        imei: Some(Imei(digits(b"3569380356438091"))),
+        imsi: Digits::from_text(b"001010000000001").map(Imsi),
+        msisdn: Digits::from_text(b"46700000001").map(Msisdn),
+        imei: Digits::from_text(b"3569380356438091").map(Imei),
         apn: Apn::from_text(b"internet"),
         rat: Some(Rat(6)),
         serving: Plmn::from_text("00101"),
         location: Location { area: Some(1), cell: Some(256) },
         snssai: Some(Snssai { sst: 1, sd: Some(255) }),
         roaming: Some(false),
-        ue_ipv4: Some("10.0.1.0".parse().unwrap()),
-        ue_ipv6: Some("2001:db8:1::".parse().unwrap()),
+        ue_ipv4: Some(Ipv4Addr::new(10, 0, 1, 0)),
+        ue_ipv6: Some(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0)),
         known: true,
         state: State::Deleted,
         probe: Some(ProbeId(0)),
         fteids: vec![
             FTeidRecord {
                 interface: Some("N4 SMF"),
-                ip: "2001:db8::9".parse().unwrap(),
+                ip: IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 9)),
                 teid: u64::MAX,
                 packets: 0,
                 bytes: 0,
             },
             FTeidRecord {
                 interface: Some("S1-U SGW GTP-U"),
-                ip: "198.51.100.1".parse().unwrap(),
+                ip: IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1)),
                 teid: 256,
                 packets: 3,
                 bytes: 300,
