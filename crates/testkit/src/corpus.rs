@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+use serde_json::Value;
+
 /// The folder of the captures: `$SNIPE_CORPUS`, else `../shared/captures` beside the project. A test
 /// that gets `None` prints "skipped" and passes.
 #[must_use]
@@ -47,6 +49,16 @@ pub struct Row<'a> {
 pub fn golden(name: &str) -> io::Result<Golden> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name).with_extension("tsv");
     Golden::parse(&fs::read_to_string(path)?)
+}
+
+/// Reads the golden sessions: objects as in `sessions.jsonl` of `snipe replay`, with the capture of each
+/// as `file`.
+///
+/// # Errors
+/// If there is no such file, or a line is no JSON.
+pub fn golden_sessions() -> io::Result<Vec<Value>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/sessions.jsonl");
+    fs::read_to_string(path)?.lines().map(|line| serde_json::from_str(line).map_err(Into::into)).collect()
 }
 
 impl Golden {
@@ -117,6 +129,23 @@ mod tests {
     fn frame_numbers_of_runs() {
         assert_eq!(frame_numbers("1-3,7,9-10").collect::<Vec<_>>(), [1, 2, 3, 7, 9, 10]);
         assert_eq!(frame_numbers("").count(), 0);
+    }
+
+    #[test]
+    fn every_frame_of_a_user_has_its_session() {
+        let (sessions, ue, counts) =
+            (golden_sessions().unwrap(), golden("ue").unwrap(), golden("times").unwrap());
+        assert!(sessions.len() >= 50 && ue.rows().count() >= 30);
+        for row in ue.rows() {
+            let (capture, session) = (row.text("capture"), row.number("session").unwrap() as usize);
+            let of_capture = sessions.iter().filter(|session| session["file"] == capture);
+            assert!(of_capture.clone().count() > session, "{capture}: {session}");
+            assert!(["tunnel", "address", "outside"].contains(&row.text("how")), "{capture}");
+            let packets = counts.of_capture(capture).next().unwrap().number("packets").unwrap();
+            let frames: Vec<_> = frame_numbers(row.text("frames")).collect();
+            assert_eq!(frames.len() as u64, row.number("count").unwrap(), "{capture}");
+            assert!(frames.is_sorted() && frames[0] >= 1 && frames[frames.len() - 1] <= packets, "{capture}");
+        }
     }
 
     #[test]

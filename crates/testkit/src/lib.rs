@@ -29,7 +29,7 @@ mod generate;
 mod packet;
 mod truth;
 
-pub use corpus::{Golden, Row, captures, corpus, frame_numbers, golden};
+pub use corpus::{Golden, Row, captures, corpus, frame_numbers, golden, golden_sessions};
 pub use generate::{Generated, Generator, Options, OptionsError, write_capture};
 pub use packet::{
     Extension, Gtpu, Ipv4, Ipv6, Layer, Layers, PDU_SESSION_CONTAINER, Packet, Tcp, fragment,

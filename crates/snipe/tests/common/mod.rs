@@ -2,6 +2,9 @@
 //! common with the one it uses.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod frames;
+pub mod sessions;
+
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
@@ -301,6 +304,22 @@ pub fn files_match_accounts(stats: &Value, probes: &Deliveries, what: &str) {
         assert_eq!(number(account, &["packets"]), records.len() as u64, "{what}: {name}");
         assert_eq!(number(account, &["bytes"]), bytes, "{what}: {name}");
     }
+}
+
+/// Replays a capture; returns the accounting and the deliveries.
+#[track_caller]
+pub fn replay(capture: &Path, out: &Path, more: &[&str]) -> (Value, Deliveries) {
+    let args = ["replay".as_ref(), "--json".as_ref(), "--out".as_ref(), out.as_os_str(), capture.as_os_str()];
+    let stdout = snipe(args.into_iter().chain(more.iter().map(AsRef::as_ref))).ok();
+    let stats = fs::read_to_string(out.join("stats.json")).unwrap();
+    assert_eq!(stats, stdout, "stats.json is what --json prints");
+    (serde_json::from_str(&stats).unwrap(), deliveries(out))
+}
+
+/// The name of a file.
+#[track_caller]
+pub fn name(path: &Path) -> &str {
+    path.file_name().unwrap().to_str().unwrap()
 }
 
 /// Calls `work` for every item, on two threads.

@@ -1,0 +1,244 @@
+//! Reads generated frames in the plainest way: whose tunnel a frame is in, and which sessions are set up
+//! by the messages of a capture. Shares nothing with the parsers of the product, and knows the few
+//! shapes that the generator makes.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use super::Record;
+use super::sessions::of_user;
+
+/// What a frame is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// GTP-C or PFCP.
+    Control,
+    /// A message in a GTP-U tunnel: its receiver and TEID.
+    Tunnel(IpAddr, u32),
+    /// Anything else, later fragments too.
+    Other,
+}
+
+/// A UDP datagram.
+struct Datagram<'a> {
+    from: (IpAddr, u16),
+    to: (IpAddr, u16),
+    payload: &'a [u8],
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_be_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+fn v4_at(bytes: &[u8], at: usize) -> Option<IpAddr> {
+    Some(IpAddr::V4(Ipv4Addr::from(u32_at(bytes, at)?)))
+}
+
+fn v6_at(bytes: &[u8], at: usize) -> Option<IpAddr> {
+    Some(IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(bytes.get(at..at + 16)?).ok()?)))
+}
+
+/// The UDP datagram in an Ethernet frame, or its first fragment.
+fn datagram(frame: &[u8]) -> Option<Datagram<'_>> {
+    let tagged = u16_at(frame, 12)? == 0x8100;
+    let at = if tagged { 18 } else { 14 };
+    let ip = frame.get(at..)?;
+    let (addresses, udp) = match u16_at(frame, at - 2)? {
+        0x0800 if ip.get(9) == Some(&17) && u16_at(ip, 6)? & 0x1fff == 0 => {
+            ((v4_at(ip, 12)?, v4_at(ip, 16)?), ip.get(usize::from(ip[0] & 15) * 4..)?)
+        }
+        0x86dd if ip.get(6) == Some(&17) => ((v6_at(ip, 8)?, v6_at(ip, 24)?), ip.get(40..)?),
+        0x86dd if ip.get(6) == Some(&44) && ip.get(40) == Some(&17) && u16_at(ip, 42)? & 0xfff8 == 0 => {
+            ((v6_at(ip, 8)?, v6_at(ip, 24)?), ip.get(48..)?)
+        }
+        _ => return None,
+    };
+    Some(Datagram {
+        from: (addresses.0, u16_at(udp, 0)?),
+        to: (addresses.1, u16_at(udp, 2)?),
+        payload: udp.get(8..)?,
+    })
+}
+
+impl Datagram<'_> {
+    fn has_port(&self, port: u16) -> bool {
+        self.from.1 == port || self.to.1 == port
+    }
+}
+
+/// What a frame is.
+pub fn kind(frame: &[u8]) -> Kind {
+    let Some(datagram) = datagram(frame) else { return Kind::Other };
+    if datagram.has_port(2123) || datagram.has_port(8805) {
+        return Kind::Control;
+    }
+    match (u32_at(datagram.payload, 4), datagram.payload.first()) {
+        (Some(teid), Some(flags)) if datagram.has_port(2152) && flags >> 4 == 3 && teid != 0 => {
+            Kind::Tunnel(datagram.to.0, teid)
+        }
+        _ => Kind::Other,
+    }
+}
+
+/// A set-up that a capture shows: an answer that accepts, and its request is there too.
+#[derive(Clone, Debug)]
+pub struct SetUp {
+    /// Time of the answer.
+    pub time_ns: u64,
+    /// The user's addresses, prefixes by their first address.
+    pub users: Vec<IpAddr>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Protocol {
+    Gtpv1,
+    Gtpv2,
+    Pfcp,
+}
+
+/// The elements of a message as (type, value); the walk ends where it does not know how long one is.
+fn elements(protocol: Protocol, mut bytes: &[u8]) -> Vec<(u16, &[u8])> {
+    let mut found = Vec::new();
+    while let Some(&first) = bytes.first() {
+        let (kind, header, length) = match protocol {
+            Protocol::Gtpv2 => (u16::from(first), 4, u16_at(bytes, 1)),
+            Protocol::Pfcp => (u16_at(bytes, 0).unwrap_or(0), 4, u16_at(bytes, 2)),
+            Protocol::Gtpv1 if first >= 128 => (u16::from(first), 3, u16_at(bytes, 1)),
+            // TS 29.060 7.7: those of a fixed length.
+            Protocol::Gtpv1 => {
+                let length = match first {
+                    1 | 8 | 11 | 13..=15 | 19..=21 | 23 | 24 | 29 => Some(1),
+                    2 => Some(8),
+                    3 => Some(6),
+                    4 | 5 | 16 | 17 | 127 => Some(4),
+                    18 => Some(5),
+                    22 => Some(9),
+                    25..=28 => Some(2),
+                    _ => None,
+                };
+                (u16::from(first), 1, length)
+            }
+        };
+        let Some(length) = length.map(usize::from) else { break };
+        let Some(value) = bytes.get(header..header + length) else { break };
+        found.push((kind, value));
+        bytes = &bytes[header + length..];
+    }
+    found
+}
+
+/// One session management message: which, its number, its elements.
+struct Message<'a> {
+    protocol: Protocol,
+    kind: u8,
+    sequence: u32,
+    elements: Vec<(u16, &'a [u8])>,
+}
+
+fn message<'a>(datagram: &Datagram<'a>) -> Option<Message<'a>> {
+    let bytes = datagram.payload;
+    let (flags, kind) = (*bytes.first()?, *bytes.get(1)?);
+    let protocol = match flags >> 5 {
+        1 if datagram.has_port(8805) => Protocol::Pfcp,
+        1 if datagram.has_port(2123) => Protocol::Gtpv1,
+        2 if datagram.has_port(2123) => Protocol::Gtpv2,
+        _ => return None,
+    };
+    let (sequence, body) = match protocol {
+        Protocol::Gtpv1 => (u32::from(u16_at(bytes, 8)?), if flags & 7 == 0 { 8 } else { 12 }),
+        Protocol::Gtpv2 if flags & 8 == 0 => (u32_at(bytes, 4)? >> 8, 8),
+        Protocol::Gtpv2 => (u32_at(bytes, 8)? >> 8, 12),
+        Protocol::Pfcp if flags & 1 == 0 => (u32_at(bytes, 4)? >> 8, 8),
+        Protocol::Pfcp => (u32_at(bytes, 12)? >> 8, 16),
+    };
+    Some(Message { protocol, kind, sequence, elements: elements(protocol, bytes.get(body..)?) })
+}
+
+/// PDN Address Allocation (TS 29.274 8.14), End User Address (TS 29.060 7.7.27), UE IP Address (TS
+/// 29.244 8.2.62).
+fn users(message: &Message<'_>) -> Vec<IpAddr> {
+    let mut found = Vec::new();
+    for &(kind, value) in &message.elements {
+        match (message.protocol, kind) {
+            (Protocol::Gtpv2, 79) => match value.first().map(|kind| kind & 7) {
+                Some(1) => found.push(v4_at(value, 1)),
+                Some(2) => found.push(v6_at(value, 2)),
+                Some(3) => found.extend([v6_at(value, 2), v4_at(value, 18)]),
+                _ => {}
+            },
+            (Protocol::Gtpv1, 128) => match value.get(1) {
+                Some(0x21) => found.push(v4_at(value, 2)),
+                Some(0x57) => found.push(v6_at(value, 2)),
+                Some(0x8d) => found.extend([v4_at(value, 2), v6_at(value, 6)]),
+                _ => {}
+            },
+            (Protocol::Pfcp, 1) => {
+                let rule = elements(Protocol::Pfcp, value);
+                let inside = rule.iter().filter(|(kind, _)| *kind == 2);
+                for (kind, value) in inside.flat_map(|(_, value)| elements(Protocol::Pfcp, value)) {
+                    match (kind, value.first().map(|flags| flags & 3)) {
+                        (93, Some(1)) => found.push(v6_at(value, 1)),
+                        (93, Some(2)) => found.push(v4_at(value, 1)),
+                        (93, Some(3)) => found.extend([v4_at(value, 1), v6_at(value, 5)]),
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    let mut found: Vec<_> = found.into_iter().flatten().map(of_user).collect();
+    found.sort();
+    found.dedup();
+    found.retain(|address| !address.is_unspecified());
+    found
+}
+
+/// Whether an answer accepts. TS 29.060 7.7.1, TS 29.274 8.4, TS 29.244 8.2.1.
+fn accepts(message: &Message<'_>) -> bool {
+    let (element, accepted) = match message.protocol {
+        Protocol::Gtpv1 => (1, 128..=191),
+        Protocol::Gtpv2 => (2, 16..=63),
+        Protocol::Pfcp => (19, 1..=1),
+    };
+    let cause = message.elements.iter().find(|(kind, _)| *kind == element);
+    cause.and_then(|(_, value)| value.first()).is_some_and(|cause| accepted.contains(cause))
+}
+
+/// The set-ups that a capture shows, in the order of their answers.
+pub fn set_ups(records: &[Record]) -> Vec<SetUp> {
+    // Create PDP Context, Create Session, PFCP Session Establishment: the request; its answer is the next.
+    let request = |protocol| match protocol {
+        Protocol::Gtpv1 => 16,
+        Protocol::Gtpv2 => 32,
+        Protocol::Pfcp => 50,
+    };
+    let mut requests = HashMap::new();
+    let messages = || records.iter().filter_map(|record| Some((record.time_ns, datagram(&record.bytes)?)));
+    for (_, datagram) in messages() {
+        let Some(message) = message(&datagram) else { continue };
+        if message.kind == request(message.protocol) {
+            let key = (message.protocol, message.sequence, datagram.from, datagram.to);
+            requests.insert(key, users(&message));
+        }
+    }
+    let mut found = Vec::new();
+    for (time_ns, datagram) in messages() {
+        let Some(answer) = message(&datagram) else { continue };
+        let key = (answer.protocol, answer.sequence, datagram.to, datagram.from);
+        if answer.kind != request(answer.protocol) + 1 || !accepts(&answer) {
+            continue;
+        }
+        if let Some(of_request) = requests.get(&key) {
+            // In PFCP the request tells the address, which the control function chose.
+            let is_pfcp = answer.protocol == Protocol::Pfcp;
+            let users = if is_pfcp { of_request.clone() } else { users(&answer) };
+            found.push(SetUp { time_ns, users });
+        }
+    }
+    found
+}

@@ -1,0 +1,249 @@
+//! `snipe replay` against what `snipe gen` knows: every field of every session, and the probe of every
+//! packet of a user.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::path::Path;
+
+use common::frames::{Kind, kind, set_ups};
+use common::sessions::{BEFORE_NS, Compare, Placed, Placements, read_lines, time_ns, users};
+use common::{Record, closes, files_match_accounts, number, read_capture, replay, snipe, whereabouts};
+use serde_json::Value;
+
+const PROBES: usize = 8;
+
+/// All fields of a session but those that depend on the broker.
+const FIELDS: [&str; 19] = [
+    "imsi",
+    "msisdn",
+    "imei",
+    "apn",
+    "rat",
+    "mcc",
+    "mnc",
+    "tac",
+    "cell",
+    "ue_ipv4",
+    "ue_ipv6",
+    "state",
+    "fteids",
+    "packets_ul",
+    "packets_dl",
+    "bytes_ul",
+    "bytes_dl",
+    "created",
+    "ended",
+];
+
+/// One generated capture, its truth, and what became of it.
+struct Case {
+    what: String,
+    truth: Vec<Value>,
+    /// The session of each frame.
+    owners: Vec<Option<usize>>,
+    input: Vec<Record>,
+    places: Vec<Vec<usize>>,
+    sessions: Vec<Value>,
+    stats: Value,
+}
+
+impl Case {
+    fn run(options: &[&str]) -> Self {
+        let what = options.join(" ");
+        let folder = tempfile::tempdir().unwrap();
+        let (capture, out) = (folder.path().join("core.pcap"), folder.path().join("out"));
+        let gen_args = ["gen".as_ref(), "-o".as_ref(), capture.as_os_str()];
+        snipe(gen_args.into_iter().chain(options.iter().map(AsRef::as_ref))).ok();
+        let (truth, owners) = read_truth(&capture.with_extension("json"));
+        let (stats, probes) = replay(&capture, &out, &["--probes", "8", "--workers", "2"]);
+        closes(&stats, &what);
+        files_match_accounts(&stats, &probes, &what);
+        let input = read_capture(&capture).records;
+        assert_eq!(owners.len(), input.len(), "{what}: one entry a frame");
+        let places = whereabouts(&input, &probes, &what);
+        let sessions = read_lines(&out.join("sessions.jsonl"));
+        assert_eq!(number(&stats, &["sessions", "created"]), sessions.len() as u64, "{what}");
+        Self { what, truth, owners, input, places, sessions, stats }
+    }
+
+    /// The packets of users, from a little before their session is there on.
+    fn placements(&self) -> Placements {
+        let created: Vec<_> =
+            self.truth.iter().map(|session| time_ns(&session["created"]).unwrap()).collect();
+        let mut found = Placements::default();
+        for (frame, ((record, place), owner)) in
+            self.input.iter().zip(&self.places).zip(&self.owners).enumerate()
+        {
+            let Some(session) = *owner else { continue };
+            if kind(&record.bytes) == Kind::Control || record.time_ns + BEFORE_NS < created[session] {
+                continue;
+            }
+            assert_eq!(place.len(), 1, "{}: frame {}: a user's packet is at one probe", self.what, frame + 1);
+            found.add(Placed { frame, session, probe: place[0] });
+        }
+        found
+    }
+
+    fn subscriber(&self, session: usize) -> &Value {
+        &self.truth[session]["imsi"]
+    }
+
+    /// Packet and session as a person needs them to look the matter up.
+    fn describe(&self, packet: Placed) -> String {
+        let record = &self.input[packet.frame];
+        format!(
+            "{}: frame {} at {} in {:?} is at {}; session {}",
+            self.what,
+            packet.frame + 1,
+            record.time_ns,
+            kind(&record.bytes),
+            packet.probe,
+            self.truth[packet.session]
+        )
+    }
+
+    /// The sessions of which the capture has a set-up: an answer that accepts, with its request. Known
+    /// by the user's address, which no two sessions have at one time: of those that had it, the last
+    /// that was made when the answer came. A delayed answer comes up to 20 ms late.
+    fn visible(&self) -> HashSet<usize> {
+        let mut by_user: HashMap<IpAddr, Vec<(u64, usize)>> = HashMap::new();
+        for (index, session) in self.truth.iter().enumerate() {
+            for user in users(session) {
+                by_user.entry(user).or_default().push((time_ns(&session["created"]).unwrap(), index));
+            }
+        }
+        by_user.values_mut().for_each(|sessions| sessions.sort_unstable());
+        let of = |user: &IpAddr, at_ns: u64| {
+            let sessions = by_user.get(user)?;
+            let made = sessions.partition_point(|(created, _)| *created <= at_ns);
+            Some(sessions.get(made.checked_sub(1)?)?.1)
+        };
+        let shown = set_ups(&self.input);
+        shown.iter().filter_map(|shown| shown.users.iter().find_map(|user| of(user, shown.time_ns))).collect()
+    }
+}
+
+fn read_truth(path: &Path) -> (Vec<Value>, Vec<Option<usize>>) {
+    let mut truth: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let Value::Array(sessions) = truth["sessions"].take() else { panic!("no sessions") };
+    let owners = truth["packets"].as_array().unwrap();
+    let owners: Vec<_> = owners.iter().map(|owner| owner.as_u64().map(|owner| owner as usize)).collect();
+    assert!(owners.iter().flatten().all(|&owner| owner < sessions.len()));
+    (sessions, owners)
+}
+
+/// Every field of every session, and every packet of a session at one probe.
+fn is_known_whole(options: &[&str]) -> Case {
+    let case = Case::run(options);
+    Compare { fields: &FIELDS, with_counts: true }.assert_same(&case.truth, &case.sessions, &case.what);
+    let placements = case.placements();
+    let astray: Vec<_> = placements.astray().collect();
+    if let Some(first) = astray.first() {
+        panic!("{} of {} packets: {}", astray.len(), placements.packets.len(), case.describe(*first));
+    }
+    let all: HashSet<_> = (0..case.truth.len()).collect();
+    let unseen = all.difference(&case.visible()).count();
+    assert_eq!(unseen, 0, "{}: without loss every set-up is visible", case.what);
+    case
+}
+
+#[test]
+fn ten_thousand_subscribers_are_known_whole_and_spread_evenly() {
+    let case =
+        is_known_whole(&["--subscribers", "10000", "--seconds", "10", "--pps", "40000", "--seed", "11"]);
+    assert!(case.truth.len() >= 10_000, "{} sessions", case.truth.len());
+    let mut at = HashMap::new();
+    for session in &case.sessions {
+        *at.entry(session["probe"].as_str().unwrap()).or_insert(0_u64) += 1;
+    }
+    let mean = case.sessions.len() as f64 / PROBES as f64;
+    let most = at.values().max().copied().unwrap();
+    assert!(at.len() == PROBES && most as f64 <= 1.1 * mean, "{at:?}, mean {mean}");
+    for (probe, sessions) in at {
+        assert_eq!(number(&case.stats, &["probes", probe, "sessions"]), sessions, "{probe}");
+    }
+}
+
+#[test]
+fn few_subscribers_with_much_to_do_are_known_whole() {
+    for seed in ["1", "2", "3"] {
+        let options = ["--subscribers", "40", "--seconds", "60", "--pps", "800", "--seed", seed];
+        let case = is_known_whole(&options);
+        let ended = case.truth.iter().filter(|session| session["state"] == "deleted").count();
+        assert!(ended > 0 && ended < case.truth.len(), "{ended} of {} sessions end", case.truth.len());
+    }
+}
+
+#[test]
+fn a_vlan_and_ipv6_change_nothing() {
+    let options =
+        ["--subscribers", "300", "--seconds", "10", "--pps", "3000", "--ipv6", "1.0", "--vlan", "100"];
+    is_known_whole(&options);
+}
+
+/// With loss, reordering and duplication of signalling.
+fn is_known_mostly(options: &[&str]) {
+    let case = Case::run(options);
+    let (placements, visible) = (case.placements(), case.visible());
+    let shown = visible.len() as f64 / case.truth.len() as f64;
+    assert!(shown > 0.9 && visible.len() < case.truth.len(), "{}: {shown} of the sessions", case.what);
+
+    let of_visible = placements.packets.iter().filter(|packet| visible.contains(&packet.session)).count();
+    let astray: Vec<_> = placements.astray().filter(|packet| visible.contains(&packet.session)).collect();
+    if astray.len() as f64 > 0.001 * of_visible as f64 {
+        panic!("{} of {of_visible} packets: {}", astray.len(), case.describe(astray[0]));
+    }
+
+    // Who held a tunnel, one after another.
+    let mut holders: HashMap<(IpAddr, u64), Vec<(u64, usize)>> = HashMap::new();
+    for (index, session) in case.truth.iter().enumerate() {
+        let created = time_ns(&session["created"]).unwrap();
+        for endpoint in session["fteids"].as_array().unwrap() {
+            let ip = endpoint["ip"].as_str().unwrap().parse().unwrap();
+            holders.entry((ip, endpoint["teid"].as_u64().unwrap())).or_default().push((created, index));
+        }
+    }
+    let created = |session: usize| time_ns(&case.truth[session]["created"]).unwrap();
+    let mut reused = 0;
+    for packet in &placements.packets {
+        let Kind::Tunnel(receiver, teid) = kind(&case.input[packet.frame].bytes) else { continue };
+        let held = holders.get(&(receiver, u64::from(teid))).map_or(&[][..], Vec::as_slice);
+        let earlier = held.iter().filter(|&&(since, other)| {
+            other != packet.session
+                && since < created(packet.session)
+                && !same_subscriber(&case, other, packet.session)
+        });
+        let earlier: Vec<_> = earlier.filter_map(|&(_, other)| placements.home(other)).collect();
+        reused += usize::from(!earlier.is_empty());
+        let home = placements.home(packet.session);
+        if earlier.contains(&packet.probe) && home != Some(packet.probe) {
+            panic!("at the probe of who had the tunnel before: {}", case.describe(*packet));
+        }
+    }
+    assert!(reused > 0, "{}: no TEID was reused", case.what);
+}
+
+/// Two sessions of one subscriber; of those whose signalling tells no identity none are.
+fn same_subscriber(case: &Case, one: usize, other: usize) -> bool {
+    !case.subscriber(one).is_null() && case.subscriber(one) == case.subscriber(other)
+}
+
+#[test]
+fn lost_late_and_doubled_signalling_leaves_users_where_they_are() {
+    let bad = ["--loss", "0.01", "--reorder", "0.01", "--dup", "0.01"];
+    for seed in ["21", "22"] {
+        let size = ["--subscribers", "2000", "--seconds", "20", "--pps", "10000", "--seed", seed];
+        is_known_mostly(&[&size[..], &bad[..]].concat());
+    }
+}
+
+#[test]
+fn doubled_signalling_alone_makes_no_second_session() {
+    let options =
+        ["--subscribers", "500", "--seconds", "10", "--pps", "5000", "--seed", "31", "--dup", "0.5"];
+    let case = Case::run(&options);
+    Compare { fields: &FIELDS, with_counts: true }.assert_same(&case.truth, &case.sessions, &case.what);
+}
