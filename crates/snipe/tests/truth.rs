@@ -118,7 +118,8 @@ impl Case {
         by_user.values_mut().for_each(|sessions| sessions.sort_unstable());
         let of = |user: &IpAddr, at_ns: u64| {
             let sessions = by_user.get(user)?;
-            let made = sessions.partition_point(|(created, _)| *created <= at_ns);
+            // The capture has whole microseconds.
+            let made = sessions.partition_point(|(created, _)| *created < at_ns + 1_000);
             Some(sessions.get(made.checked_sub(1)?)?.1)
         };
         let shown = set_ups(&self.input);
