@@ -105,7 +105,9 @@ fn pairs_stay_together(
         let mut at: Vec<_> = frames.iter().map(|&frame| &places[frame as usize - 1]).collect();
         at.dedup();
         assert!(at.len() <= 2, "{capture}: {pair:?} in tunnel {}: {at:?}", row.text("teid"));
-        moves.entry(pair).or_default().push(at);
+        if !at.is_empty() {
+            moves.entry(pair).or_default().push(at);
+        }
     }
     for (pair, tunnels) in moves {
         let moved = tunnels.iter().find(|at| at.len() == 2).or_else(|| tunnels.first()).unwrap();

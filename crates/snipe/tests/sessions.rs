@@ -4,7 +4,7 @@
 mod common;
 
 use common::sessions::{Compare, is_known, read_lines};
-use common::{name, number, on_two_threads, replay};
+use common::{all_hold, name, number, replay};
 use serde_json::{Value, json};
 use testkit::{captures, golden_sessions};
 
@@ -24,7 +24,7 @@ fn every_capture_has_the_golden_sessions() {
     let golden = golden_sessions().unwrap();
     let fields: Vec<_> = FIELDS.into_iter().chain(["fteids"]).collect();
     let compare = Compare { fields: &fields, with_counts: false };
-    on_two_threads(&captures, |path| {
+    all_hold(&captures, |path| {
         let capture = name(path);
         let folder = tempfile::tempdir().unwrap();
         let out = folder.path().join("out");
@@ -34,7 +34,10 @@ fn every_capture_has_the_golden_sessions() {
         let known: Vec<Value> = sessions.into_iter().filter(is_known).collect();
         let expected: Vec<Value> =
             golden.iter().filter(|session| session["file"] == capture).cloned().collect();
-        compare.assert_same(&expected, &known, capture);
+        match compare.difference(&expected, &known) {
+            Some(difference) => Err(format!("{capture}: {difference}")),
+            None => Ok(()),
+        }
     });
 }
 

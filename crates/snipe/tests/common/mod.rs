@@ -322,6 +322,20 @@ pub fn name(path: &Path) -> &str {
     path.file_name().unwrap().to_str().unwrap()
 }
 
+/// Calls `check` for every item, on two threads; fails with what it says of any of them.
+#[track_caller]
+pub fn all_hold<T: Sync>(items: &[T], check: impl Fn(&T) -> Result<(), String> + Sync) {
+    let wrong = std::sync::Mutex::new(Vec::new());
+    on_two_threads(items, |item| {
+        if let Err(what) = check(item) {
+            wrong.lock().unwrap().push(what);
+        }
+    });
+    let mut wrong = wrong.into_inner().unwrap();
+    wrong.sort();
+    assert!(wrong.is_empty(), "{} of {} are wrong:\n{}", wrong.len(), items.len(), wrong.join("\n"));
+}
+
 /// Calls `work` for every item, on two threads.
 pub fn on_two_threads<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
     let next = std::sync::atomic::AtomicUsize::new(0);
