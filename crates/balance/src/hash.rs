@@ -107,17 +107,11 @@ impl ClusterKey {
         fold(pin ^ named, k2)
     }
 
-    /// What boxes with the same key call a session: a hash over its subscriber (0 where that is not
-    /// known) and the endpoint that it hangs on.
+    /// A key for what boxes that share this one call their sessions.
     #[must_use]
-    pub const fn correlation(&self, imsi: u64, endpoint: (IpAddr, u64)) -> u64 {
+    pub fn session_key(&self) -> [u64; 4] {
         let [k0, k1, k2, k3] = self.words;
-        let (address, number) = endpoint;
-        let address = match address {
-            IpAddr::V4(address) => fold(address.to_bits() as u64 ^ k0, k3),
-            IpAddr::V6(address) => self.pin_v6(address.to_bits(), 0),
-        };
-        fold(fold(fold(imsi ^ k3, k1) ^ address, k0) ^ number, k2)
+        [fold(k0 ^ k3, k2), fold(k1 ^ k0, k3), fold(k2 ^ k1, k0), fold(k3 ^ k2, k1)]
     }
 
     /// The hash of one flow of a pinned packet.
@@ -195,14 +189,13 @@ mod tests {
         assert_eq!(key.pin_ue(v6, Some("internet")), UE_V6);
         assert_eq!(key.pin_ue(IpAddr::from([0x2001, 0xdb8, 1, 2, 7, 7, 7, 7]), Some("Internet")), UE_V6);
         assert_ne!(key.pin_ue(v4, Some("internet")), UE_V4);
-        assert_eq!(key.correlation(imsi.0.bits(), (v4, 256)), CORRELATION);
-        assert_ne!(key.correlation(imsi.0.bits(), (v4, 257)), CORRELATION);
-        assert_ne!(key.correlation(0, (v4, 256)), CORRELATION);
+        assert_eq!(key.session_key()[0], SESSIONS);
+        assert_ne!(key.session_key(), ClusterKey::new("other").session_key());
     }
     const SUBSCRIBER: u64 = 0x6d12_cf99_454f_3c7a;
     const UE_V4: u64 = 0x44f8_3e64_25f3_3c39;
     const UE_V6: u64 = 0xd677_f836_f332_a0a8;
-    const CORRELATION: u64 = 0x4e91_a643_13a6_dc0d;
+    const SESSIONS: u64 = 0xc29a_3731_ae30_6ef2;
 
     const V4_PIN: u64 = 0x1f88_5c44_9384_f6af;
     const V6_PIN: u64 = 0xab77_b2de_9f4f_3b09;

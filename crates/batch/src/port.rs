@@ -19,6 +19,12 @@ pub trait RxQueue: Send {
     /// Appends what has arrived to `batch`, up to its capacity, and returns how many packets that
     /// were. Every packet gets its arrival time and its length on the wire.
     fn receive(&mut self, batch: &mut Batch<Self::Frame>) -> usize;
+
+    /// The engine's time, where it goes on although no packet comes: nanoseconds since 1970. `None`
+    /// where packets alone carry it.
+    fn now_ns(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// One transmit queue of a port. It is used by one core.

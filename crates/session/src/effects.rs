@@ -86,6 +86,11 @@ pub trait Effects {
     /// changes that a verdict depends on, and when it goes to another session without being unbound.
     fn bind(&mut self, tunnel: TunnelId, key: TunnelKey, view: &View);
 
+    /// The tunnel was replaced. Packets that are on their way are still the session's, but its receiver
+    /// may hand the number out again: a packet that is not surely the session's may be of one that is not
+    /// known yet.
+    fn retire(&mut self, tunnel: TunnelId);
+
     /// Packets to `key` belong to nobody known from now on.
     fn unbind(&mut self, tunnel: TunnelId, key: TunnelKey);
 

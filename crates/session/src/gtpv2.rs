@@ -368,6 +368,10 @@ impl State {
         };
         for slot in meant {
             let leaving = self.is_leaving(slot, request);
+            if !leaving {
+                // The last place that is told. TS 29.274 table 7.2.9.1-1.
+                self.sessions.at_mut(slot).update_location(request.location);
+            }
             if request.scope && !leaving {
                 self.mark_leaving(slot, true);
             }

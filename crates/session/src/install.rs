@@ -404,6 +404,7 @@ impl State {
             return;
         }
         endpoint.set(Endpoint::RETIRING);
+        effects.retire(TunnelId(user));
         if let Some(oldest) = self.retiring.push(user, time_ns) {
             self.settle(oldest, effects);
         }

@@ -59,3 +59,7 @@ pub use effects::{Counters, Effects, Full, Limits, Pin, Refused, SessionId, Tunn
 pub use record::{BearerRecord, FTeidRecord, Filter, Record, State};
 pub use report::Cursor;
 pub use sessions::Sessions;
+pub use table::{
+    InsertError, PackedKey, Reader, TableLimits, TunnelLimits, TunnelReader, TunnelWriter, VALUE_MAX, Writer,
+    table, tunnels,
+};

@@ -120,7 +120,7 @@ impl State {
     }
 
     /// Forgets an ended session.
-    pub(crate) fn free(&mut self, slot: u32) {
+    pub(crate) fn free(&mut self, slot: u32, mut each: impl FnMut(u32)) {
         let session = *self.sessions.at(slot);
         if !matches!(session.state(), Some(Phase::Deleted | Phase::Expired)) {
             return;
@@ -130,6 +130,7 @@ impl State {
             let endpoint = *self.users.at(user);
             self.nodes.release(endpoint.node());
             self.users.arena.give_back(user, self.now_epoch);
+            each(user);
             user = endpoint.next;
         }
         let mut control = session.controls;
@@ -284,8 +285,13 @@ impl State {
                 let theirs = self.sessions.at(other);
                 let same_network = (session.apn != 0 && session.apn == theirs.apn)
                     || (session.network != 0 && session.network == theirs.network);
+                // A pool that gives many UEs one prefix tells them apart by IPv4.
+                let (one, two) = (ue, theirs.ue());
+                let differ = one.v4.is_some() && two.v4.is_some() && one.v4 != two.v4
+                    || one.v6.is_some() && two.v6.is_some() && one.v6 != two.v6;
                 if other != slot
                     && theirs.has(Session::KNOWN)
+                    && !differ
                     && same_network
                     && self.anchor_node(other) == anchor
                 {

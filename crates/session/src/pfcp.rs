@@ -174,6 +174,8 @@ impl State {
             }
             let slot = self.pfcps.at(pfcp).session;
             self.sessions.at_mut(slot).set_flow(Qfi(part.qfi));
+            // What is told once need not be told again. TS 29.244 7.5.4.3.
+            let part = RulePart { side: self.side_of(pfcp, &part), ..part };
             let Some(Told { part, f_teid }) = told(&part, request, answer) else { continue };
             let role = if part.kind == RuleKind::Pdr { Role::Local } else { Role::Peer };
             let code = part.code(&f_teid);
@@ -191,27 +193,50 @@ impl State {
         self.pfcps.at(pfcp).session
     }
 
+    /// The side of a rule, which is remembered in a place of its own from when it is told.
+    fn side_of(&mut self, pfcp: u32, part: &RulePart) -> Option<Side> {
+        let far = part.kind == RuleKind::Far;
+        let mut rule = self.pfcps.at(pfcp).rules;
+        while rule != 0 {
+            let own = self.rules.at_mut(rule);
+            if own.id == part.id && own.far == far && own.side.is_some() {
+                own.side = part.side.or(own.side);
+                return own.side;
+            }
+            rule = own.next;
+        }
+        if part.side.is_some() {
+            self.push_rule(pfcp, RuleSlot { side: part.side, ..RuleSlot::of(part.id, far, 0) });
+        }
+        part.side
+    }
+
     fn add_rule(&mut self, pfcp: u32, id: u32, kind: RuleKind, user: u32) {
         if user == 0 {
             return;
         }
         let far = kind == RuleKind::Far;
-        let mut count = 0;
         let mut rule = self.pfcps.at(pfcp).rules;
         while rule != 0 {
             let own = self.rules.at(rule);
             if own.id == id && own.far == far && own.user == user {
                 return;
             }
-            count += 1;
             rule = own.next;
         }
+        self.push_rule(pfcp, RuleSlot::of(id, far, user));
+    }
+
+    fn push_rule(&mut self, pfcp: u32, rule: RuleSlot) {
+        let mut count = 0;
+        let mut other = self.pfcps.at(pfcp).rules;
+        while other != 0 {
+            count += 1;
+            other = self.rules.at(other).next;
+        }
         let next = self.pfcps.at(pfcp).rules;
-        let made = if count < RULES_MAX {
-            self.rules.take(u64::MAX, RuleSlot { id, user, next, far })
-        } else {
-            None
-        };
+        let made =
+            if count < RULES_MAX { self.rules.take(u64::MAX, RuleSlot { next, ..rule }) } else { None };
         match made {
             Some(rule) => self.pfcps.at_mut(pfcp).rules = rule,
             None => self.counters.refused.tunnels_full += 1,
@@ -405,12 +430,18 @@ impl State {
 }
 
 fn addresses(f_seid: &FSeid) -> impl Iterator<Item = IpAddr> {
-    f_seid.v4.map(IpAddr::V4).into_iter().chain(f_seid.v6.map(IpAddr::V6))
+    let told = f_seid.v4.map(IpAddr::V4).into_iter().chain(f_seid.v6.map(IpAddr::V6));
+    // Some say that they have both and leave one empty.
+    told.filter(|address| !address.is_unspecified())
 }
 
 /// The endpoint of a rule: what the request says, or what the UPF chose (Created PDR, by the rule's
 /// number; rules with one CHOOSE ID share it). TS 29.244 5.5.1, 8.2.3.
 fn told(part: &RulePart, request: &Message, answer: &Message) -> Option<Told> {
+    // Between SMF and UPF themselves run messages of the UE (router advertisements), no tunnels of its own.
+    if matches!(part.side, Some(Side::ControlPlane)) {
+        return None;
+    }
     let created = |id: u32| {
         let chosen = |own: &RulePart| own.kind == RuleKind::Pdr && own.id == id;
         answer.rules().find(chosen).and_then(|own| own.f_teid)

@@ -12,7 +12,7 @@ use crate::unknown::prefix;
 
 /// How far a list of sessions has come; `default()` is the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cursor(pub(crate) u32);
+pub struct Cursor(pub u32);
 
 impl State {
     pub(crate) fn record(&self, slot: u32, counters: impl Fn(TunnelId) -> (u64, u64)) -> Option<Record> {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use arrayvec::ArrayVec;
-use types::{ProbeId, SessionEvent, Signalling, Toward, TunnelKey};
+use types::{ProbeId, SessionEvent, Signalling, Toward, TunnelKey, UeAddress};
 
 use crate::effects::{Counters, Effects, Full, Limits, SessionId, TunnelId, View};
 use crate::index::HashKey;
@@ -50,7 +50,7 @@ fn part(event: &SessionEvent) -> Part {
 ///     if let Some(record) = sessions.record(id, |_tunnel| (0, 0)) {
 ///         println!("{:?} ended at {:?}", record.state, record.ended_ns);
 ///     }
-///     sessions.free(id);
+///     sessions.free(id, |_tunnel| {});
 /// }
 /// # }
 /// ```
@@ -149,14 +149,21 @@ impl Sessions {
     }
 
     /// Forgets an ended session that [`Self::next_ended`] returned. Its number and those of its tunnels
-    /// are given out again when the epoch is over.
-    pub fn free(&mut self, session: SessionId) {
-        self.state.free(session.0);
+    /// are given out again when the epoch is over. `each` is told of every tunnel: what was counted in
+    /// it is to be forgotten.
+    pub fn free(&mut self, session: SessionId, mut each: impl FnMut(TunnelId)) {
+        self.state.free(session.0, |tunnel| each(TunnelId(tunnel)));
     }
 
     /// All that is known of a session, active or ended. `counters`: packets and bytes of a tunnel.
     pub fn record(&self, session: SessionId, counters: impl Fn(TunnelId) -> (u64, u64)) -> Option<Record> {
         self.state.record(session.0, counters)
+    }
+
+    /// The UE's addresses, also of a session that has ended.
+    #[must_use]
+    pub fn ue(&self, session: SessionId) -> UeAddress {
+        self.state.sessions.at(session.0).ue()
     }
 
     /// A session as a verdict sees it; `None` if there is no active one of this number.

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use types::{Digits, Location, Plmn, ProbeId, Qfi, Rat, Snssai, UeAddress};
+use types::{Digits, Location, Plmn, ProbeId, Qfi, Rat, Side, Snssai, UeAddress};
 
 use crate::arena::Slot;
 use crate::record::{BearerRecord, State};
@@ -380,10 +380,18 @@ pub(crate) struct RuleSlot {
     pub(crate) next: u32,
     /// It is a FAR; else a PDR.
     pub(crate) far: bool,
+    /// In a place without endpoint: where the rule's packets come from or go to.
+    pub(crate) side: Option<Side>,
+}
+
+impl RuleSlot {
+    pub(crate) const fn of(id: u32, far: bool, user: u32) -> Self {
+        Self { id, user, next: 0, far, side: None }
+    }
 }
 
 impl Slot for RuleSlot {
-    const EMPTY: Self = Self { id: 0, user: 0, next: 0, far: false };
+    const EMPTY: Self = Self::of(0, false, 0);
     fn link(&self) -> u32 {
         self.next
     }

@@ -47,6 +47,8 @@ pub struct Layers {
     pub pdu_session: Option<PduSession>,
     /// Where the payload of the UDP datagram begins that gave the class.
     pub datagram: Option<u32>,
+    /// How long it is, as far as it is there.
+    pub datagram_bytes: u32,
     /// Where the IP packet inside GTP-U begins.
     pub inner: Option<u32>,
     /// That packet's addresses and length.
@@ -270,6 +272,7 @@ impl<'a> Walk<'a> {
         }
         let payload = udp.payload();
         self.out.layers.datagram = self.position(payload);
+        self.out.layers.datagram_bytes = payload.len().try_into().unwrap_or(u32::MAX);
         match self.out.class {
             TrafficClass::GtpU => self.gtpu(network.addresses, payload),
             TrafficClass::GtpC => self.gtpc(network.whole, payload),

@@ -55,6 +55,10 @@ impl Effects for Keeper {
         }
     }
 
+    fn retire(&mut self, tunnel: TunnelId) {
+        assert!(self.bound.values().any(|own| own.0 == tunnel), "{tunnel:?} is bound");
+    }
+
     fn unbind(&mut self, tunnel: TunnelId, key: TunnelKey) {
         let (bound, _) = self.bound.remove(&key).expect("it was bound");
         assert_eq!(bound, tunnel);
@@ -168,7 +172,7 @@ impl Net {
         let mut records = Vec::new();
         while let Some(id) = self.sessions.next_ended() {
             records.push(self.sessions.record(id, |_| (0, 0)).unwrap());
-            self.sessions.free(id);
+            self.sessions.free(id, |_| {});
         }
         records
     }

@@ -14,6 +14,8 @@ impl Effects for Silent {
     fn bind(&mut self, _: TunnelId, _: TunnelKey, _: &View) {
         self.binds += 1;
     }
+    fn retire(&mut self, _: TunnelId) {}
+
     fn unbind(&mut self, _: TunnelId, _: TunnelKey) {
         self.unbinds += 1;
     }
@@ -37,7 +39,7 @@ impl Load {
         let before = cpu::tsc();
         self.sessions.handle(event, &mut self.silent);
         while let Some(id) = self.sessions.next_ended() {
-            self.sessions.free(id);
+            self.sessions.free(id, |_| {});
         }
         self.cycles.push(cpu::tsc().wrapping_sub(before));
     }

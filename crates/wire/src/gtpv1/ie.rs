@@ -12,6 +12,7 @@ use types::{Apn, Ebi, Imei, Imsi, Location, Malformed, Msisdn, PdnConnection, Pl
 
 use super::pdp_context;
 use crate::cursor::{self, Cursor};
+use crate::gtpv2::ie::assigned;
 use crate::signalling::Budget;
 
 /// Types of information elements that are read. TS 29.060 table 37.
@@ -231,7 +232,7 @@ values!(
 fn rai(value: &[u8]) -> Option<Place> {
     let mut rest = Cursor(value);
     let network = Plmn::from_bytes(rest.array()?)?;
-    let area = Some(u32::from(rest.u16()?));
+    let area = assigned(rest.u16()?);
     // Routeing area.
     rest.u8()?;
     Some(Place { network, location: Location { area, cell: None } })
@@ -244,7 +245,7 @@ fn location(value: &[u8]) -> Option<Option<Place>> {
         return Some(None);
     }
     let network = Plmn::from_bytes(rest.array()?)?;
-    let area = Some(u32::from(rest.u16()?));
+    let area = assigned(rest.u16()?);
     // CI, SAC, or routeing area and 0xff.
     let code = rest.u16()?;
     let cell = (kind < 2).then_some(u64::from(code));
@@ -430,12 +431,15 @@ mod tests {
     #[test]
     fn places() {
         let network = Plmn { mcc: 460, mnc: 6, mnc_digits: 2 };
-        let place = |area, cell| Place { network, location: Location { area: Some(area), cell } };
-        let value = [0x64, 0xf0, 0x60, 0xff, 0xfe, 0xff];
-        reads(kind::RAI, &value, 6, |ie| ie.rai(), place(0xfffe, None));
+        let place = |area, cell| Place { network, location: Location { area, cell } };
+        // 0 and 0xfffe are no areas. TS 23.003 4.1.
+        for (code, area) in [([0xff, 0xfe], None), ([0, 0], None), ([0xff, 0xfd], Some(0xfffd))] {
+            let value = [0x64, 0xf0, 0x60, code[0], code[1], 0xff];
+            reads(kind::RAI, &value, 6, |ie| ie.rai(), place(area, None));
+        }
         for (kind, cell) in [(0, Some(0x0102)), (1, Some(0x0102)), (2, None)] {
             let value = [kind, 0x64, 0xf0, 0x60, 0, 9, 1, 2];
-            reads(kind::ULI, &value, 8, |ie| ie.location(), Some(place(9, cell)));
+            reads(kind::ULI, &value, 8, |ie| ie.location(), Some(place(Some(9), cell)));
         }
         for kind in 3..=u8::MAX {
             reads(kind::ULI, &[kind], 1, |ie| ie.location(), None);

@@ -226,7 +226,7 @@ fn location(value: &[u8]) -> Option<Location> {
     for flag in [0x01, 0x02] {
         if flags & flag != 0 {
             let (lac, code) = (area_code(&mut rest)?, rest.u16()?);
-            area = area.or(Some(lac));
+            area = area.or(assigned(lac));
             cell = cell.or(Some(u64::from(code)));
         }
     }
@@ -234,11 +234,11 @@ fn location(value: &[u8]) -> Option<Location> {
     if flags & 0x04 != 0 {
         let lac = area_code(&mut rest)?;
         rest.u16()?;
-        area = area.or(Some(lac));
+        area = area.or(assigned(lac));
     }
     // TAI: network(3), TAC(2).
     if flags & 0x08 != 0 {
-        area = Some(area_code(&mut rest)?);
+        area = assigned(area_code(&mut rest)?).or(area);
     }
     // ECGI: network(3), 0(4), ECI(28).
     if flags & 0x10 != 0 {
@@ -248,7 +248,7 @@ fn location(value: &[u8]) -> Option<Location> {
     // LAI: network(3), LAC(2).
     if flags & 0x20 != 0 {
         let lac = area_code(&mut rest)?;
-        area = area.or(Some(lac));
+        area = area.or(assigned(lac));
     }
     // Identities of an eNodeB: not read, but they must be there.
     for flag in [0x40, 0x80] {
@@ -260,9 +260,14 @@ fn location(value: &[u8]) -> Option<Location> {
 }
 
 /// The code of an area behind its network.
-fn area_code(rest: &mut Cursor<'_>) -> Option<u32> {
+fn area_code(rest: &mut Cursor<'_>) -> Option<u16> {
     rest.array::<3>()?;
-    rest.u16().map(u32::from)
+    rest.u16()
+}
+
+/// 0 and 0xfffe say that there is no valid area. TS 23.003 4.1, 19.4.2.3.
+pub(crate) fn assigned(code: u16) -> Option<u32> {
+    (code != 0 && code != 0xfffe).then_some(u32::from(code))
 }
 
 fn f_teid(value: &[u8]) -> Option<FTeid> {
