@@ -197,7 +197,7 @@ mod tests {
     fn no_two_packets_are_of_one_flow() {
         let mut pairs: Vec<_> = pool(Shape::Mixed, 4_096)
             .iter()
-            .map(|frame| wire::tpdu::<false>(frame.0).unwrap().pair)
+            .map(|frame| wire::tpdu::<false>(frame.0).unwrap().addresses.pair())
             .collect();
         pairs.sort();
         pairs.dedup();

@@ -4,8 +4,8 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use ::balance::ClusterKey;
-use ::pipeline::{Classify, Fragments};
-use batch::{BATCH, Batch, RxCounters, RxQueue, Stage};
+use ::pipeline::{Classify, Fragments, Readings};
+use batch::{BATCH, Batch, RxCounters, RxQueue};
 use types::{LinkType, TrafficClass};
 
 use crate::frames::{Bytes, Endless, Shape, pool};
@@ -129,6 +129,7 @@ fn by_the_book(cluster: &ClusterKey, frame: Bytes) -> (TrafficClass, u64) {
 struct StageRival {
     queue: Endless,
     classify: Classify,
+    readings: Readings,
     batch: Box<Batch<Bytes>>,
 }
 
@@ -139,6 +140,7 @@ impl StageRival {
         Self {
             queue: Endless::new(frames),
             classify: Classify::new(LinkType::Ethernet, ClusterKey::new(KEY), false, fragments, counters),
+            readings: Readings::new(),
             batch: Box::default(),
         }
     }
@@ -152,7 +154,7 @@ impl StageRival {
                 prefetch(frame.0);
             }
         }
-        self.classify.run(batch);
+        self.classify.run(batch, &mut self.readings);
         batch
     }
 }

@@ -1,9 +1,10 @@
 //! The accounting: what every core counts, put together.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use batch::{ProbeCounters, RxCounters, TxCounters};
-use types::{DropReason, Malformed, TrafficClass};
+use batch::{Counter, ProbeCounters, RxCounters, TxCounters};
+use types::{DropReason, Malformed, ProbeId, TrafficClass};
 
 /// All counters of a dataplane. Each core writes its own; anybody may read.
 #[derive(Debug)]
@@ -13,6 +14,142 @@ pub struct Board {
     probes: Vec<Arc<[ProbeCounters]>>,
     probe_count: usize,
     gauges: Vec<Gauge>,
+    held: Vec<Arc<HoldCounters>>,
+    sessions: Arc<SessionBoard>,
+}
+
+/// What one receiver keeps back, and what came of it.
+#[derive(Debug, Default)]
+pub struct HoldCounters {
+    /// Packets that it keeps now: held, or behind a held one whose place in the order comes first.
+    kept: AtomicUsize,
+    /// Packets that were held.
+    pub(crate) held: Counter,
+    /// Packets that should have been held, and found no room.
+    pub(crate) full: Counter,
+    /// Packets whose inner address contradicts their session.
+    pub(crate) inner_mismatch: Counter,
+}
+
+impl HoldCounters {
+    pub(crate) fn keep(&self, packets: usize) {
+        // Relaxed: a number to show; it is exact once the receiver has stopped.
+        self.kept.store(packets, Ordering::Relaxed);
+    }
+}
+
+/// The numbers of subscriber sessions: the tracker writes them, anybody reads.
+#[derive(Debug)]
+pub(crate) struct SessionBoard {
+    numbers: [AtomicU64; SessionAccount::NUMBERS],
+    by_probe: [AtomicU64; ProbeId::MAX],
+}
+
+impl Default for SessionBoard {
+    fn default() -> Self {
+        Self {
+            numbers: [const { AtomicU64::new(0) }; SessionAccount::NUMBERS],
+            by_probe: [const { AtomicU64::new(0) }; ProbeId::MAX],
+        }
+    }
+}
+
+impl SessionBoard {
+    pub(crate) fn show(&self, account: &SessionAccount) {
+        // Relaxed: each number is right by itself.
+        let numbers = self.numbers.iter().zip(account.numbers());
+        for (cell, number) in numbers.chain(self.by_probe.iter().zip(account.by_probe)) {
+            cell.store(number, Ordering::Relaxed);
+        }
+    }
+
+    fn read(&self) -> SessionAccount {
+        let mut account = SessionAccount::default();
+        let numbers = account.numbers_mut().into_iter().zip(&self.numbers);
+        numbers.for_each(|(number, cell)| *number = cell.load(Ordering::Relaxed));
+        let probes = account.by_probe.iter_mut().zip(&self.by_probe);
+        probes.for_each(|(number, cell)| *number = cell.load(Ordering::Relaxed));
+        account
+    }
+}
+
+/// Subscriber sessions: `created = active + deleted + expired`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionAccount {
+    /// All ever.
+    pub created: u64,
+    /// Up now.
+    pub active: u64,
+    /// Ended by signalling.
+    pub deleted: u64,
+    /// Ended by time.
+    pub expired: u64,
+    /// Changes of a session's probe.
+    pub moved: u64,
+    /// Sessions that found no room.
+    pub sessions_full: u64,
+    /// Tunnels that found no room.
+    pub tunnels_full: u64,
+    /// Requests that were forgotten before their time.
+    pub transactions_full: u64,
+    /// Packets whose inner address contradicts their session.
+    pub inner_mismatch: u64,
+    /// Packets that were held.
+    pub held: u64,
+    /// Packets that found no room where they should have been held.
+    pub hold_full: u64,
+    /// Sessions, up or ended, by the probe they were given last.
+    pub by_probe: [u64; ProbeId::MAX],
+}
+
+impl Default for SessionAccount {
+    fn default() -> Self {
+        Self {
+            created: 0,
+            active: 0,
+            deleted: 0,
+            expired: 0,
+            moved: 0,
+            sessions_full: 0,
+            tunnels_full: 0,
+            transactions_full: 0,
+            inner_mismatch: 0,
+            held: 0,
+            hold_full: 0,
+            by_probe: [0; ProbeId::MAX],
+        }
+    }
+}
+
+impl SessionAccount {
+    /// Numbers that the tracker writes.
+    const NUMBERS: usize = 8;
+
+    const fn numbers(&self) -> [u64; Self::NUMBERS] {
+        [
+            self.created,
+            self.active,
+            self.deleted,
+            self.expired,
+            self.moved,
+            self.sessions_full,
+            self.tunnels_full,
+            self.transactions_full,
+        ]
+    }
+
+    const fn numbers_mut(&mut self) -> [&mut u64; Self::NUMBERS] {
+        [
+            &mut self.created,
+            &mut self.active,
+            &mut self.deleted,
+            &mut self.expired,
+            &mut self.moved,
+            &mut self.sessions_full,
+            &mut self.tunnels_full,
+            &mut self.transactions_full,
+        ]
+    }
 }
 
 /// How many packets are in a ring.
@@ -43,6 +180,8 @@ pub struct Accounts {
     pub in_flight: u64,
     /// Copies, by probe.
     pub probes: Vec<ProbeAccount>,
+    /// Subscriber sessions.
+    pub sessions: SessionAccount,
 }
 
 /// What one probe was sent.
@@ -63,8 +202,27 @@ pub struct ProbeAccount {
 impl Board {
     /// A board for this many probes.
     #[must_use]
-    pub const fn new(probes: usize) -> Self {
-        Self { rx: Vec::new(), tx: Vec::new(), probes: Vec::new(), probe_count: probes, gauges: Vec::new() }
+    pub fn new(probes: usize) -> Self {
+        Self {
+            rx: Vec::new(),
+            tx: Vec::new(),
+            probes: Vec::new(),
+            probe_count: probes,
+            gauges: Vec::new(),
+            held: Vec::new(),
+            sessions: Arc::default(),
+        }
+    }
+
+    /// Counters for one receiver that holds packets.
+    pub fn add_hold(&mut self) -> Arc<HoldCounters> {
+        let counters = Arc::new(HoldCounters::default());
+        self.held.push(Arc::clone(&counters));
+        counters
+    }
+
+    pub(crate) fn sessions(&self) -> Arc<SessionBoard> {
+        Arc::clone(&self.sessions)
     }
 
     /// Counters for one receiving core.
@@ -93,11 +251,17 @@ impl Board {
         self.gauges.push(Gauge(Box::new(move || gauge.filled())));
     }
 
-    /// Packets that are in rings now. With nothing received and nothing staged any more, that is what
+    /// Packets that are in rings or held now. With nothing received and nothing staged any more, that is what
     /// is in flight, found by looking and not by subtracting.
     #[must_use]
     pub fn in_rings(&self) -> u64 {
-        self.gauges.iter().map(|gauge| (gauge.0)() as u64).sum()
+        self.gauges.iter().map(|gauge| (gauge.0)() as u64).sum::<u64>() + self.kept()
+    }
+
+    /// Of them, packets that receivers keep back: what holds them up may be nothing but time.
+    #[must_use]
+    pub fn kept(&self) -> u64 {
+        self.held.iter().map(|held| held.kept.load(Ordering::Relaxed) as u64).sum()
     }
 
     /// What the cores have counted. Outcomes are read before arrivals, so that a packet that moves
@@ -121,6 +285,12 @@ impl Board {
             in_flight: received.saturating_sub(delivered).saturating_sub(lost),
             dropped,
             probes,
+            sessions: SessionAccount {
+                inner_mismatch: self.held.iter().map(|held| held.inner_mismatch.get()).sum(),
+                held: self.held.iter().map(|held| held.held.get()).sum(),
+                hold_full: self.held.iter().map(|held| held.full.get()).sum(),
+                ..self.sessions.read()
+            },
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrayvec::ArrayVec;
-use batch::{BATCH, Batch, Frame, Packet, TxCounters};
+use batch::{BATCH, Frame, Packet, TxCounters};
 use cpu::Producer;
 use types::DropReason;
 
@@ -23,9 +23,11 @@ pub struct Dispatch<F> {
     lanes: Vec<Lane<F>>,
     /// For a writer that has to restore the input's order: the worker of each packet.
     order: Option<Producer<u8>>,
+    order_staged: ArrayVec<u8, BATCH>,
     overflow: Overflow,
     drops: Arc<TxCounters>,
-    next_sequence: u64,
+    /// Packets that every ring takes before it has to be asked again.
+    room: usize,
 }
 
 #[derive(Debug)]
@@ -44,35 +46,57 @@ impl<F: Frame> Dispatch<F> {
         drops: Arc<TxCounters>,
     ) -> Self {
         let lanes = rings.into_iter().map(|ring| Lane { ring, staged: ArrayVec::new() }).collect();
-        Self { lanes, order, overflow, drops, next_sequence: 0 }
+        Self { lanes, order, order_staged: ArrayVec::new(), overflow, drops, room: 0 }
     }
 
-    /// Whether a whole batch can be taken now. Where it cannot and the source can wait, it is not
-    /// polled.
+    /// Whether a packet can be taken now. A source that can wait does where it cannot; of one that
+    /// cannot, packets are taken and dropped.
     #[inline(always)]
-    pub fn is_ready(&mut self) -> bool {
-        self.overflow == Overflow::Drop
-            || (self.lanes.iter_mut().all(|lane| lane.ring.room(BATCH) >= BATCH)
-                && self.order.as_mut().is_none_or(|order| order.room(BATCH) >= BATCH))
+    pub fn has_room(&mut self) -> bool {
+        self.room > 0 || self.look_for_room()
     }
 
-    /// Hands every live packet to its worker: the high half of the pin chooses it, so that all packets
-    /// of one key meet one worker.
-    #[inline]
-    pub fn run(&mut self, batch: &mut Batch<F>) {
-        let workers = self.lanes.len() as u64;
-        let mut order = ArrayVec::<u8, BATCH>::new();
-        for slot in batch.live() {
-            let Some(mut packet) = batch.take(slot) else { continue };
-            packet.meta.sequence = self.next_sequence;
-            self.next_sequence = self.next_sequence.wrapping_add(1);
-            let worker = (((packet.meta.pin >> 32) * workers) >> 32) as usize;
-            if let Some(lane) = self.lanes.get_mut(worker) {
-                // A batch holds no more packets than a lane: both always have room.
-                let _ = lane.staged.try_push(packet);
-                let _ = order.try_push(worker as u8);
+    #[cold]
+    #[inline(never)]
+    fn look_for_room(&mut self) -> bool {
+        self.flush();
+        self.room = match self.overflow {
+            Overflow::Drop => BATCH,
+            Overflow::Wait => {
+                let rings = self.lanes.iter_mut().map(|lane| lane.ring.room(BATCH));
+                let order = self.order.iter_mut().map(|order| order.room(BATCH));
+                rings.chain(order).min().unwrap_or(0).min(BATCH)
             }
+        };
+        self.room > 0
+    }
+
+    /// Stages a packet for its worker: the owner of its session, else the one that the high half of the
+    /// pin chooses, so that all packets of one key meet one worker. [`Dispatch::has_room`] has said yes.
+    #[inline(always)]
+    pub fn send(&mut self, packet: Packet<F>) {
+        self.room = self.room.saturating_sub(1);
+        let workers = self.lanes.len() as u64;
+        let verdict = packet.meta.verdict;
+        let worker = if verdict.is_some() {
+            usize::from(verdict.owner())
+        } else {
+            (((packet.meta.pin >> 32) * workers) >> 32) as usize
+        };
+        let Some(lane) = self.lanes.get_mut(worker) else {
+            debug_assert!(false, "an owner is one of the workers");
+            return;
+        };
+        // Between two flushes no more is staged than there was room for: a batch at most.
+        let _ = lane.staged.try_push(packet);
+        if self.order.is_some() {
+            let _ = self.order_staged.try_push(worker as u8);
         }
+    }
+
+    /// Shows the workers what was staged.
+    #[inline]
+    pub fn flush(&mut self) {
         for lane in &mut self.lanes {
             if lane.staged.is_empty() {
                 continue;
@@ -86,9 +110,12 @@ impl<F: Frame> Dispatch<F> {
             }
         }
         if let Some(log) = &mut self.order {
-            let pushed = log.push_from(&mut order.iter().copied());
-            debug_assert_eq!(pushed, order.len(), "an order is only kept for sources that wait");
+            let pushed = log.push_from(&mut self.order_staged.drain(..));
+            debug_assert!(
+                self.order_staged.is_empty(),
+                "{pushed}: an order is only kept for sources that wait"
+            );
         }
-        batch.clear();
+        self.room = 0;
     }
 }

@@ -8,6 +8,8 @@ use balance::ClusterKey;
 use types::{Key, TrafficClass};
 use wire::FragmentId;
 
+use crate::readings::Reading;
+
 /// What a first fragment was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
@@ -17,6 +19,8 @@ pub struct Origin {
     pub pin: u64,
     /// The hash of its flow.
     pub flow: u64,
+    /// What its session is found by.
+    pub reading: Reading,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -161,7 +165,7 @@ mod tests {
     }
 
     fn origin(pin: u64) -> Origin {
-        Origin { class: TrafficClass::GtpU, pin, flow: 0 }
+        Origin { class: TrafficClass::GtpU, pin, flow: 0, reading: Reading::NONE }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The stages of the dataplane and their order, from a port to the probes:
 //!
 //! ```text
-//! Receiver: port → Decap → Classify → ring ─► Worker: Balance → Deliver → port of a probe
-//!                                                                    └──► ring ─► Writer → file
+//! Receiver: port → Decap → Classify → Resolve → ring ─► Worker: Balance → Deliver → port of a probe
+//!                                     Tracker, Hold                              └──► ring ─► Writer → file
 //! ```
 //!
 //! A [`Receiver`], a [`Worker`] and a [`Writer`] each have a `poll` that does one round of work and
@@ -36,20 +36,29 @@ mod decap;
 mod deliver;
 mod dispatch;
 mod fragments;
+mod inquiry;
 mod linear;
+mod lines;
+mod outbox;
 mod plan;
+mod readings;
 mod receiver;
+mod resolve;
+mod tracker;
 mod worker;
 mod writer;
 
-pub use accounts::{Accounts, Board, ProbeAccount};
+pub use accounts::{Accounts, Board, HoldCounters, ProbeAccount, SessionAccount};
 pub use balance_stage::Balance;
 pub use classify::Classify;
 pub use decap::Decap;
 pub use deliver::{Deliver, Target};
 pub use dispatch::{Dispatch, Overflow};
 pub use fragments::{Fragments, Origin};
-pub use plan::{Plan, Source, Wiring, wire_up};
+pub use inquiry::{Desk, Inquiry};
+pub use plan::{Plan, PlanError, Source, Wiring, wire_up};
+pub use readings::{Reading, Readings};
 pub use receiver::{Intake, Receiver};
+pub use tracker::Tracker;
 pub use worker::Worker;
 pub use writer::{Handover, Writer};

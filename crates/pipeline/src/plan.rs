@@ -3,9 +3,14 @@
 use std::sync::Arc;
 
 use balance::{Balancer, ClusterKey};
-use batch::{Frame, RxQueue, Sink, TxQueue};
+use batch::{Frame, RxQueue, Sink, TxCounters, TxQueue};
+use session::{Reader, Sessions, TableLimits, TunnelLimits, TunnelReader};
 use types::{LinkType, PortId};
 
+use crate::inquiry::{self, Desk};
+use crate::lines::Lines;
+use crate::resolve::{self, Inbox, Keeper, Resolve};
+use crate::tracker::{self, Tracker};
 use crate::{
     Balance, Board, Classify, Decap, Deliver, Dispatch, Fragments, Handover, Intake, Overflow, Receiver,
     Target, Worker, Writer,
@@ -32,6 +37,30 @@ pub struct Plan {
     pub fragments_max: usize,
     /// Keys the tables inside; it never shows in any output.
     pub seed: u64,
+    /// How many sessions are followed, and for how long.
+    pub sessions: session::Limits,
+    /// How long packets of a tunnel are held whose session is not known yet.
+    pub hold_ns: u64,
+    /// How much is held at a time.
+    pub hold_bytes: usize,
+    /// Tables lie in huge pages, where there are any: faster, and memory is taken in steps of 2 MiB.
+    pub huge_pages: bool,
+    /// Sessions that have ended are kept, to be told of at the end.
+    pub keep_ended: bool,
+}
+
+impl Plan {
+    /// Tunnels whose packets are held at a time.
+    const HOLD_TUNNELS: usize = 8_192;
+    /// Bytes that a held packet takes in a buffer pool, whatever its length.
+    const HOLD_PACKET_BYTES: usize = 2_048;
+
+    /// Packets that a receiver holds at most.
+    #[must_use]
+    pub const fn hold_packets(&self) -> usize {
+        let packets = self.hold_bytes / Self::HOLD_PACKET_BYTES;
+        if packets < batch::BATCH { batch::BATCH } else { packets }
+    }
 }
 
 impl Default for Plan {
@@ -46,8 +75,35 @@ impl Default for Plan {
             ring_packets: 1024,
             fragments_max: 65_536,
             seed: 0,
+            sessions: session::Limits::default(),
+            hold_ns: 20_000_000,
+            hold_bytes: 64 << 20,
+            huge_pages: false,
+            keep_ended: true,
         }
     }
+}
+
+/// Why a dataplane cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// The system gives no memory.
+    #[error(
+        "there is no memory for tables of {sessions} sessions and {tunnels} tunnels; lower sessions_max \
+         or tunnels_max in [tracker]"
+    )]
+    Memory {
+        /// `sessions_max`
+        sessions: u32,
+        /// `tunnels_max`
+        tunnels: u32,
+        /// What the system says.
+        #[source]
+        why: std::io::Error,
+    },
+    /// More receivers than can look at the tables.
+    #[error("{0} receivers are too many: there can be {max}", max = cpu::Epochs::READERS)]
+    Receivers(usize),
 }
 
 /// A queue that a receiver polls.
@@ -69,20 +125,24 @@ pub struct Wiring<Q: RxQueue, T: TxQueue<Frame = Q::Frame>, S> {
     /// Where any probe is a file.
     pub writer: Option<Writer<Q::Frame, S>>,
     /// The counters of all of them.
-    pub board: Board,
+    pub board: Arc<Board>,
+    /// Where another thread asks for sessions.
+    pub desk: Desk,
 }
 
 /// Connects receivers, one for each list of sources, with workers, one for each list of targets (a
 /// target for each probe), and with a writer for the probes that have a sink. `pool` makes a handle of
 /// the buffer pool for each part that copies frames.
-#[must_use]
+///
+/// # Errors
+/// The tables of sessions find no memory, or there are too many receivers.
 pub fn wire_up<Q, T, S>(
     plan: &Plan,
     sources: Vec<Vec<Source<Q>>>,
     targets: Vec<Vec<Target<T>>>,
     sinks: Vec<Option<S>>,
     mut pool: impl FnMut() -> <Q::Frame as Frame>::Pool,
-) -> Wiring<Q, T, S>
+) -> Result<Wiring<Q, T, S>, PlanError>
 where
     Q: RxQueue,
     T: TxQueue<Frame = Q::Frame>,
@@ -107,7 +167,9 @@ where
     let mut inputs: Vec<Vec<_>> = (0..worker_count).map(|_| Vec::new()).collect();
     let mut receivers = Vec::new();
     let mut order_in = order_in;
-    for sources in sources {
+    let receiver_count = sources.len();
+    let mut keepers = Keepers::new(plan, receiver_count, worker_count, &board)?;
+    for (place, sources) in sources.into_iter().enumerate() {
         let counters = board.add_rx();
         let drops = board.add_tx();
         let mut rings = Vec::new();
@@ -131,8 +193,26 @@ where
             Fragments::new(plan.fragments_max, plan.seed ^ receivers.len() as u64),
             Arc::clone(&counters),
         );
-        let dispatch = Dispatch::new(rings, order_in.take(), plan.overflow, Arc::clone(&drops));
-        receivers.push(Receiver::new(intakes, classify, dispatch, counters));
+        let resolve = Resolve::new(resolve::Parts {
+            keeper: keepers.next(plan, &drops, &mut board),
+            tunnels: keepers.tunnels.clone(),
+            ues: keepers.ues.clone(),
+            presence: keepers.epochs.register().ok_or(PlanError::Receivers(receiver_count))?,
+            lines: Arc::clone(&keepers.lines),
+            place,
+            hold: tdb::Limits {
+                keys: Plan::HOLD_TUNNELS,
+                packets: plan.hold_packets(),
+                bytes: plan.hold_bytes,
+                time_ns: plan.hold_ns,
+            },
+            ordered: plan.ordered && receiver_count == 1 && plan.overflow == Overflow::Wait,
+            dispatch: Dispatch::new(rings, order_in.take(), plan.overflow, Arc::clone(&drops)),
+            cluster: plan.cluster.clone(),
+            received: Arc::clone(&counters),
+            counters: board.add_hold(),
+        });
+        receivers.push(Receiver::new(intakes, classify, resolve, counters));
     }
 
     let mut handovers = Vec::new();
@@ -157,7 +237,81 @@ where
     }
     let writer =
         has_writer.then(|| Writer::new(handovers, order_out, sinks, board.add_tx(), board.add_probes()));
-    Wiring { receivers, workers, writer, board }
+    Ok(Wiring { receivers, workers, writer, board: Arc::new(board), desk: keepers.desk })
+}
+
+/// Hands the tracker to the first receiver, and a way to it to the others.
+struct Keepers<F: Frame> {
+    first: Option<Keeper<F>>,
+    others: Vec<(cpu::Producer<batch::Packet<F>>, cpu::Producer<resolve::Note>)>,
+    tunnels: TunnelReader,
+    ues: Reader,
+    epochs: cpu::Epochs,
+    lines: Arc<[Lines]>,
+    desk: Desk,
+}
+
+impl<F: Frame> Keepers<F> {
+    /// IPv6 addresses that are receivers of tunnels.
+    const NODES_MAX: u32 = 65_536;
+
+    fn new(plan: &Plan, receivers: usize, workers: usize, board: &Board) -> Result<Self, PlanError> {
+        let pages = if plan.huge_pages { cpu::Pages::Huge } else { cpu::Pages::Small };
+        let limits = &plan.sessions;
+        let no_memory =
+            |why| PlanError::Memory { sessions: limits.sessions_max, tunnels: limits.tunnels_max, why };
+        let epochs = cpu::Epochs::new();
+        let of_tunnels =
+            TunnelLimits { tunnels: limits.tunnels_max, nodes: Self::NODES_MAX, pages, seed: plan.seed };
+        let (tunnel_writer, tunnels) = session::tunnels(of_tunnels, &epochs).map_err(no_memory)?;
+        // A UE has an address of each family at most.
+        let of_ues = TableLimits {
+            entries: limits.sessions_max.saturating_mul(2),
+            pages,
+            seed: plan.seed.rotate_left(32),
+        };
+        let (ue_writer, ues) = session::table(of_ues, &epochs).map_err(no_memory)?;
+        let lines = (0..receivers).map(|_| Lines::new(limits.tunnels_max as usize + 1, pages));
+        let lines: Arc<[Lines]> = lines.collect::<Result<_, _>>().map_err(no_memory)?;
+        let (desk, window) = inquiry::desk();
+        let tracker = Tracker::new(tracker::Parts {
+            sessions: Sessions::new(limits.clone(), plan.seed, plan.cluster.session_key()),
+            sessions_max: limits.sessions_max,
+            tunnels: tunnel_writer,
+            ues: ue_writer,
+            epochs: epochs.clone(),
+            lines: Arc::clone(&lines),
+            balancer: plan.balancer.clone(),
+            cluster: plan.cluster.clone(),
+            workers,
+            link: plan.link,
+            board: board.sessions(),
+            keep_ended: plan.keep_ended,
+            window: Some(window),
+        });
+        let mut inboxes = Vec::new();
+        let mut others = Vec::new();
+        for _ in 1..receivers {
+            let (messages_in, messages) = cpu::ring(plan.ring_packets);
+            let (notes_in, notes) = cpu::ring(plan.ring_packets);
+            inboxes.push(Inbox { messages, notes });
+            others.push((messages_in, notes_in));
+        }
+        // Handed out from the end.
+        others.reverse();
+        let first = Some(Keeper::Here { tracker: Box::new(tracker), inboxes });
+        Ok(Self { first, others, tunnels, ues, epochs, lines, desk })
+    }
+
+    fn next(&mut self, plan: &Plan, drops: &Arc<TxCounters>, board: &mut Board) -> Keeper<F> {
+        if let Some(first) = self.first.take() {
+            return first;
+        }
+        // One was made for each receiver but the first.
+        let (messages, notes) = self.others.pop().unwrap_or_else(|| (cpu::ring(1).0, cpu::ring(1).0));
+        board.add_gauge(messages.gauge());
+        Keeper::There { messages, notes, overflow: plan.overflow, drops: Arc::clone(drops) }
+    }
 }
 
 impl<Q: RxQueue, T: TxQueue<Frame = Q::Frame>, S: Sink> Wiring<Q, T, S> {
@@ -168,5 +322,16 @@ impl<Q: RxQueue, T: TxQueue<Frame = Q::Frame>, S: Sink> Wiring<Q, T, S> {
         let worked: usize = self.workers.iter_mut().map(Worker::poll).sum();
         let written = self.writer.as_mut().map_or(0, Writer::poll);
         received + worked + written
+    }
+
+    /// At the end, when nothing more is received: lets go what is held. Returns whether the receivers
+    /// keep nothing back any more; what they had is in the rings then.
+    pub fn finish(&mut self) -> bool {
+        // Each is to do its part, whatever the others say.
+        let mut done = true;
+        for receiver in &mut self.receivers {
+            done &= receiver.finish();
+        }
+        done
     }
 }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use batch::{Batch, Frame, RxCounters, RxQueue, Stage};
 use types::PortId;
 
-use crate::{Classify, Decap, Dispatch};
+use crate::readings::Readings;
+use crate::resolve::Resolve;
+use crate::{Classify, Decap, Tracker};
 
 /// One queue of a port, with what has to be done to its packets.
 pub struct Intake<Q: RxQueue> {
@@ -22,29 +24,44 @@ pub struct Receiver<Q: RxQueue> {
     intakes: Vec<Intake<Q>>,
     /// One for all queues: the fragments of a datagram may come by two links.
     classify: Classify,
-    dispatch: Dispatch<Q::Frame>,
+    resolve: Resolve<Q::Frame>,
     counters: Arc<RxCounters>,
     batch: Box<Batch<Q::Frame>>,
+    readings: Readings,
+    /// Rounds without a packet since the clock was asked.
+    idle: u32,
 }
 
 impl<Q: RxQueue> Receiver<Q> {
+    /// Rounds without a packet after which the clock is asked whether something has waited long enough.
+    const IDLE: u32 = 64;
+
     /// A receiver of these queues.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         intakes: Vec<Intake<Q>>,
         classify: Classify,
-        dispatch: Dispatch<Q::Frame>,
+        resolve: Resolve<Q::Frame>,
         counters: Arc<RxCounters>,
     ) -> Self {
-        Self { intakes, classify, dispatch, counters, batch: Box::default() }
+        Self {
+            intakes,
+            classify,
+            resolve,
+            counters,
+            batch: Box::default(),
+            readings: Readings::new(),
+            idle: 0,
+        }
     }
 
-    /// One round over all queues. Returns how many packets came in.
+    /// One round over all queues. Returns how many packets came in or moved on.
     #[inline]
     pub fn poll(&mut self) -> usize {
+        let moved = self.resolve.begin();
         let mut received = 0;
         for intake in &mut self.intakes {
-            if !self.dispatch.is_ready() {
+            if !self.resolve.is_ready() {
                 break;
             }
             let batch = &mut *self.batch;
@@ -68,10 +85,49 @@ impl<Q: RxQueue> Receiver<Q> {
             if let Some(decap) = &mut intake.decap {
                 decap.run(batch);
             }
-            self.classify.run(batch);
-            self.dispatch.run(batch);
+            self.classify.run(batch, &mut self.readings);
+            self.resolve.run(batch, &self.readings);
         }
-        received
+        if received > 0 {
+            self.idle = 0;
+        } else {
+            self.idle_round();
+        }
+        self.resolve.end();
+        received + moved
+    }
+
+    /// Where time goes on without packets, what waits for it must not wait for packets.
+    #[inline]
+    fn idle_round(&mut self) {
+        self.idle += 1;
+        if self.idle < Self::IDLE {
+            return;
+        }
+        self.idle = 0;
+        if let Some(now_ns) = self.intakes.iter().filter_map(|intake| intake.queue.now_ns()).max() {
+            self.resolve.pass(now_ns);
+        }
+    }
+
+    /// A round without receiving anything: for other receivers, and for what is on its way. Returns how
+    /// many packets came or moved on.
+    pub fn serve(&mut self) -> usize {
+        let moved = self.resolve.begin();
+        self.resolve.end();
+        moved
+    }
+
+    /// Whether this receiver follows the control plane for all of them: it must end last.
+    #[must_use]
+    pub const fn has_tracker(&self) -> bool {
+        self.resolve.has_tracker()
+    }
+
+    /// At the end, when nothing more is received: lets go what is held. Returns whether nothing is left
+    /// here.
+    pub fn finish(&mut self) -> bool {
+        self.resolve.finish()
     }
 
     /// The queues, to ask them how they are.
@@ -82,5 +138,11 @@ impl<Q: RxQueue> Receiver<Q> {
     /// The queues, to tell them the time.
     pub fn queues_mut(&mut self) -> impl Iterator<Item = &mut Q> {
         self.intakes.iter_mut().map(|intake| &mut intake.queue)
+    }
+
+    /// The tracker, at the end.
+    #[must_use]
+    pub fn into_tracker(self) -> Option<Tracker> {
+        self.resolve.into_tracker()
     }
 }

@@ -182,7 +182,7 @@ fn without_a_buffer_the_packet_is_dropped_by_that_name() {
     let none = replay::HeapPool::new(0);
     let queue = common::source(MemoryRx::new([(1, bytes), (2, in_vxlan(&t_pdu()))]), ALL);
     let mut wiring: pipeline::Wiring<_, batch::NoPort<HeapFrame>, _> =
-        pipeline::wire_up(&plan, queue, targets, sinks, || none.clone());
+        pipeline::wire_up(&plan, queue, targets, sinks, || none.clone()).unwrap();
     common::finish(&mut wiring);
     let accounts = common::close(&wiring);
     // The other one needs no buffer: nothing of it has to be written.

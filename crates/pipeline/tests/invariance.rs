@@ -98,7 +98,7 @@ proptest! {
         let sinks = shelves.iter().map(|shelf| Some(common::Keep(shelf.clone()))).collect();
         let pool = HeapPool::default();
         let mut wiring: Wiring<_, batch::NoPort<HeapFrame>, _> =
-            wire_up(&plan, source(MemoryRx::new(packets), Decap::default()), targets, sinks, || pool.clone());
+            wire_up(&plan, source(MemoryRx::new(packets), Decap::default()), targets, sinks, || pool.clone()).unwrap();
         // Receivers are faster than workers, and workers than the writer.
         let ended = |wiring: &Wiring<MemoryRx, _, _>| {
             wiring.receivers.iter().flat_map(|receiver| receiver.queues()).all(|queue| queue.finished())

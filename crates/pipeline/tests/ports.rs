@@ -33,7 +33,8 @@ fn run(packets: &Packets, probes: Vec<Probe>, overflow: Overflow, pool: &HeapPoo
         sinks.push(sink);
     }
     let queue = source(Own(packets.clone().into()), Decap::default());
-    let mut wiring: Wiring<Own, Queue, Keep> = wire_up(&plan, queue, vec![targets], sinks, || pool.clone());
+    let mut wiring: Wiring<Own, Queue, Keep> =
+        wire_up(&plan, queue, vec![targets], sinks, || pool.clone()).unwrap();
     finish(&mut wiring);
     close(&wiring)
 }
@@ -81,7 +82,7 @@ fn several_workers_and_probes_of_every_kind_do_not_wait_for_each_other() {
     let queue = source(MemoryRx::new(packets.clone()), Decap::default());
     let plan = Plan { ring_packets: 64, ..plan(3, Mode::Session) };
     let mut wiring: Wiring<MemoryRx, Queue, Keep> =
-        wire_up(&plan, queue, (0..3).map(|_| targets()).collect(), sinks, || pool.clone());
+        wire_up(&plan, queue, (0..3).map(|_| targets()).collect(), sinks, || pool.clone()).unwrap();
     finish(&mut wiring);
     assert_eq!(close(&wiring), expected.accounts);
     assert!(*file.lock().unwrap() == expected.probes[1], "in the order of the input");
@@ -104,7 +105,12 @@ fn a_port_that_refuses_loses_its_own_copies_only() {
         }
         let at_full = lost(&accounts, 0, DropReason::ProbeFull);
         assert_eq!(at_full + room as u64, expected.accounts.probes[0].packets);
-        assert!(bytes(&sent.lock().unwrap()) == bytes(&expected.probes[1]));
+        // Nothing waits for a packet that is held: in ports it comes behind those of other tunnels.
+        let (sent, expected_bytes) = (sent.lock().unwrap(), &expected.probes[1]);
+        let (mut sent, mut expected_bytes) = (bytes(&sent), bytes(expected_bytes));
+        sent.sort_unstable();
+        expected_bytes.sort_unstable();
+        assert!(sent == expected_bytes);
         // Signalling reached the others: only packets that were for it alone are lost.
         let control = expected.accounts.probes[0].control_packets;
         let alone = expected.accounts.probes[0].packets - control;

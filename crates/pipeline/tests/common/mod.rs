@@ -168,6 +168,11 @@ where
         idle = if wiring.poll() > 0 { 0 } else { idle + 1 };
     }
     assert!(ended(wiring), "nothing moves any more, and packets are left");
+    let mut rounds = 0;
+    while !wiring.finish() || wiring.poll() > 0 {
+        rounds += 1;
+        assert!(rounds < 1_000_000, "what is held goes");
+    }
     assert!(wiring.workers.iter_mut().all(pipeline::Worker::finish), "everything has had its outcome");
     if let Some(writer) = &mut wiring.writer {
         writer.flush();
@@ -201,7 +206,7 @@ where
     let pool = HeapPool::default();
     let targets = (0..workers).map(|_| (0..plan.probes).map(|_| Target::Writer).collect()).collect();
     let mut wiring: Wiring<Q, batch::NoPort<HeapFrame>, Keep> =
-        wire_up(plan, source(queue, decap), targets, sinks, || pool.clone());
+        wire_up(plan, source(queue, decap), targets, sinks, || pool.clone()).unwrap();
     finish(&mut wiring);
     let accounts = close(&wiring);
     let probes: Vec<_> = shelves.iter().map(|shelf| shelf.lock().unwrap().clone()).collect();

@@ -1,0 +1,494 @@
+//! The tracker: follows the control plane, keeps the sessions, and is the only writer of the tables
+//! that every receiver reads.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use balance::{Balancer, ClusterKey};
+use batch::Frame;
+use hashbrown::HashMap;
+use session::{
+    Cursor, Effects, Filter, PackedKey, Pin, Record, SessionId, Sessions, TunnelId, TunnelWriter, View,
+    Writer,
+};
+use types::{LinkType, Malformed, ProbeId, SessionEvent, Toward, TunnelKey, UeAddress, Verdict};
+use wire::Addresses;
+
+use crate::accounts::{SessionAccount, SessionBoard};
+use crate::inquiry::Window;
+use crate::linear::Linear;
+use crate::lines::{Binding, Line, Lines, Standing, can_be_ue};
+
+/// A UE's address leads to this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) verdict: Verdict,
+    pub(crate) session: SessionId,
+    /// Whether the session's control plane was seen.
+    pub(crate) known: bool,
+}
+
+impl Place {
+    const KNOWN: u64 = 1 << 52;
+
+    const fn bits(self) -> u64 {
+        let known = if self.known { Self::KNOWN } else { 0 };
+        known | (self.verdict.bits() as u64) << 32 | self.session.0 as u64
+    }
+
+    #[inline(always)]
+    pub(crate) const fn from_bits(bits: u64) -> Self {
+        Self {
+            verdict: Verdict::from_bits((bits >> 32) as u32),
+            session: SessionId(bits as u32),
+            known: bits & Self::KNOWN != 0,
+        }
+    }
+}
+
+/// What the tracker is made of.
+pub(crate) struct Parts {
+    pub(crate) sessions: Sessions,
+    pub(crate) sessions_max: u32,
+    pub(crate) tunnels: TunnelWriter,
+    pub(crate) ues: Writer,
+    pub(crate) epochs: cpu::Epochs,
+    /// One for each receiver.
+    pub(crate) lines: Arc<[Lines]>,
+    pub(crate) balancer: Balancer,
+    pub(crate) cluster: ClusterKey,
+    pub(crate) workers: usize,
+    pub(crate) link: LinkType,
+    pub(crate) board: Arc<SessionBoard>,
+    /// Whether sessions that have ended are kept, to be told of at the end.
+    pub(crate) keep_ended: bool,
+    pub(crate) window: Option<Window>,
+}
+
+/// Sessions, and the tables that lead to them.
+pub struct Tracker {
+    sessions: Sessions,
+    tables: Tables,
+    lines: Arc<[Lines]>,
+    epochs: cpu::Epochs,
+    event: Box<SessionEvent>,
+    linear: Linear,
+    link: LinkType,
+    board: Arc<SessionBoard>,
+    /// Pairs of inner addresses of tunnels of which one packet was seen, and nothing else is known.
+    first_pairs: HashMap<TunnelKey, Addresses>,
+    keep_ended: bool,
+    ended: Vec<Record>,
+    window: Option<Window>,
+}
+
+/// In so many ticks every session is looked at.
+const TICKS_MAX: u64 = 16_384;
+/// Pairs that are remembered at a time; a tunnel that finds no room goes on by its pairs.
+const FIRST_PAIRS_MAX: usize = 65_536;
+/// Sessions whose folded endpoints are summed up. Only somebody who tries makes one have so many.
+const FOLDED_MAX: usize = 4_096;
+
+impl Tracker {
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self {
+            sessions: parts.sessions,
+            tables: Tables {
+                tunnels: parts.tunnels,
+                ues: parts.ues,
+                lines: Arc::clone(&parts.lines),
+                balancer: parts.balancer,
+                cluster: parts.cluster,
+                workers: parts.workers.clamp(1, Verdict::OWNERS_MAX),
+                probe_of: vec![0; parts.sessions_max as usize + 1],
+                by_probe: [0; ProbeId::MAX],
+                moved: 0,
+                tunnels_full: 0,
+                bound: Vec::with_capacity(1_024),
+                folded: HashMap::with_capacity(2 * FOLDED_MAX),
+            },
+            lines: parts.lines,
+            epochs: parts.epochs,
+            event: Box::new(SessionEvent::new()),
+            linear: Linear::new(),
+            link: parts.link,
+            board: parts.board,
+            // Half full it never grows.
+            first_pairs: HashMap::with_capacity(2 * FIRST_PAIRS_MAX),
+            keep_ended: parts.keep_ended,
+            ended: Vec::new(),
+            window: parts.window,
+        }
+    }
+
+    /// Answers a question from another thread, if there is one.
+    #[inline]
+    pub(crate) fn serve(&mut self) {
+        let Some(mut window) = self.window.take() else { return };
+        window.serve(|inquiry| {
+            inquiry.next = self.find(&inquiry.filter, inquiry.cursor, &mut inquiry.found);
+        });
+        self.window = Some(window);
+    }
+
+    /// Follows a control-plane message. Returns what is wrong with it.
+    pub(crate) fn message<F: Frame>(&mut self, frame: &F, now_ns: u64) -> Option<Malformed> {
+        let Self { sessions, tables, event, linear, .. } = self;
+        let bytes = linear.bytes(frame);
+        let found = wire::dissect(self.link, bytes);
+        let (Some(ends), Some(at), false) = (found.layers.ends, found.layers.datagram, found.layers.quoted)
+        else {
+            return None;
+        };
+        let datagram = bytes.get(at as usize..).unwrap_or_default();
+        // What stands behind the datagram is padding.
+        let datagram = datagram.get(..found.layers.datagram_bytes as usize).unwrap_or(datagram);
+        event.time_ns = now_ns;
+        event.source = ends.source();
+        event.destination = ends.destination();
+        let reason = wire::signalling(found.class, datagram, event, &mut |event| {
+            sessions.handle(event, tables);
+        });
+        self.settle();
+        reason
+    }
+
+    /// A tunnel in no table was seen by its packets, and has waited long enough: it becomes an unknown
+    /// session. `None` where there is no room for one.
+    pub(crate) fn unknown(&mut self, key: TunnelKey, sender: IpAddr, first_ns: u64) -> Option<TunnelId> {
+        let made = self.sessions.unknown(key, sender, first_ns, &mut self.tables);
+        self.settle();
+        made.ok().map(|(_, tunnel)| tunnel)
+    }
+
+    /// A packet of a tunnel whose UE address is not clear yet. The PDU session container says which
+    /// end is the UE's, or the packets do: it is the address that they have in common once two peers
+    /// were seen.
+    pub(crate) fn seen(
+        &mut self,
+        tunnel: TunnelId,
+        key: TunnelKey,
+        addresses: Addresses,
+        toward: Option<Toward>,
+    ) {
+        let told = match toward {
+            Some(Toward::Uplink) => Some((addresses.source(), Toward::Uplink)),
+            Some(Toward::Downlink) => Some((addresses.destination(), Toward::Downlink)),
+            None => self.common(key, addresses),
+        };
+        let Some((address, toward)) = told.filter(|(address, _)| can_be_ue(*address)) else { return };
+        self.first_pairs.remove(&key);
+        self.sessions.learn_ue(tunnel, address, Some(toward), &mut self.tables);
+        self.settle();
+    }
+
+    fn common(&mut self, key: TunnelKey, addresses: Addresses) -> Option<(IpAddr, Toward)> {
+        let Some(&first) = self.first_pairs.get(&key) else {
+            if self.first_pairs.len() < FIRST_PAIRS_MAX {
+                self.first_pairs.insert(key, addresses);
+            }
+            return None;
+        };
+        match (first.source() == addresses.source(), first.destination() == addresses.destination()) {
+            (true, false) => Some((addresses.source(), Toward::Uplink)),
+            (false, true) => Some((addresses.destination(), Toward::Downlink)),
+            _ => None,
+        }
+    }
+
+    /// Once a millisecond of the engine's time: what ends by time, and what may be used again.
+    /// `ticks`: how many have passed; after a gap in the traffic there is more to look at.
+    pub(crate) fn tick(&mut self, now_ns: u64, ticks: u64) {
+        let epoch = self.epochs.advance();
+        let safe = self.epochs.safe();
+        self.sessions.set_epochs(epoch, safe);
+        self.tables.tunnels.reclaim();
+        self.tables.ues.reclaim();
+        let Self { sessions, tables, lines, .. } = self;
+        let last_of = |tunnel: TunnelId| {
+            let seen = lines.iter().filter_map(|lines| lines.get(tunnel));
+            seen.map(|line| line.last_ns(now_ns)).max().unwrap_or(0)
+        };
+        for _ in 0..ticks.clamp(1, TICKS_MAX) {
+            sessions.expire(now_ns, last_of, tables);
+        }
+        self.settle();
+        self.publish();
+    }
+
+    /// The tunnels that were bound since this was asked last: packets that were held for them may go.
+    pub(crate) fn take_bound(&mut self) -> impl Iterator<Item = TunnelKey> + use<'_> {
+        self.tables.bound.drain(..)
+    }
+
+    /// What an event has left to do once the sessions are not borrowed any more.
+    fn settle(&mut self) {
+        while let Some(session) = self.sessions.next_ended() {
+            if self.keep_ended {
+                self.ended.extend(self.record(session));
+            }
+            self.tables.forget(session, self.sessions.ue(session));
+            let lines = &self.lines;
+            self.sessions.free(session, |tunnel| reset(lines, tunnel));
+        }
+    }
+
+    fn record(&self, session: SessionId) -> Option<Record> {
+        let counted = |tunnel: TunnelId| {
+            let counts = self.lines.iter().filter_map(|lines| lines.get(tunnel)).map(Line::counted);
+            counts.fold((0, 0), |(packets, bytes), (p, b)| (packets + p, bytes + b))
+        };
+        let mut record = self.sessions.record(session, counted)?;
+        record.probe = self.tables.probe_of(session);
+        if let Some(&[up, down]) = self.tables.folded.get(&session) {
+            record.packets_ul += up.0;
+            record.bytes_ul += up.1;
+            record.packets_dl += down.0;
+            record.bytes_dl += down.1;
+        }
+        Some(record)
+    }
+
+    /// Shows the numbers of sessions to other threads.
+    pub(crate) fn publish(&self) {
+        let counters = self.sessions.counters();
+        self.board.show(&SessionAccount {
+            created: counters.created,
+            active: counters.active,
+            deleted: counters.deleted,
+            expired: counters.expired,
+            moved: self.tables.moved,
+            sessions_full: counters.refused.sessions_full,
+            tunnels_full: counters.refused.tunnels_full
+                + counters.refused.nodes_full
+                + self.tables.tunnels_full,
+            transactions_full: counters.refused.transactions_full,
+            by_probe: self.tables.by_probe,
+            ..SessionAccount::default()
+        });
+    }
+
+    /// Slots of sessions that one page looks at.
+    const SLOTS: u32 = 1_024;
+
+    /// Sessions that are up and pass the filter, from `cursor` on: so many slots are looked at that
+    /// packets do not wait for it.
+    pub fn find(&self, filter: &Filter, cursor: Cursor, out: &mut Vec<Record>) -> Option<Cursor> {
+        self.sessions.find(filter, cursor, Self::SLOTS, |session| out.extend(self.record(session)))
+    }
+
+    /// Every session there was, in the order of `sessions.jsonl`: by time, then correlation id. Those
+    /// that have ended are only in it where they were kept.
+    #[must_use]
+    pub fn into_records(mut self) -> Vec<Record> {
+        let mut records = std::mem::take(&mut self.ended);
+        let mut cursor = Some(Cursor::default());
+        while let Some(at) = cursor {
+            cursor = self.find(&Filter::default(), at, &mut records);
+        }
+        records.sort_by_key(|record| (record.created_ns, record.correlation_id));
+        records
+    }
+}
+
+/// The tables, and what is decided for a session.
+struct Tables {
+    tunnels: TunnelWriter,
+    ues: Writer,
+    lines: Arc<[Lines]>,
+    balancer: Balancer,
+    cluster: ClusterKey,
+    workers: usize,
+    /// By session: the probe it was given last, plus 1.
+    probe_of: Vec<u8>,
+    /// Sessions, up or ended, by their last probe.
+    by_probe: [u64; ProbeId::MAX],
+    moved: u64,
+    /// Tunnels that found no place in the table.
+    tunnels_full: u64,
+    bound: Vec<TunnelKey>,
+    /// Uplink and downlink packets and bytes of endpoints that left their session's record.
+    folded: HashMap<SessionId, [(u64, u64); 2]>,
+}
+
+impl Tables {
+    fn verdict(&self, view: &View) -> Verdict {
+        let pin = match &view.pin {
+            Pin::Imsi(imsi) => self.cluster.pin_subscriber(*imsi),
+            Pin::Ue { address, network } => {
+                // An unknown tunnel with the address of a known session goes where that one goes.
+                let place = if view.known { None } else { self.place(*address).filter(|place| place.known) };
+                if let Some(place) = place {
+                    return place.verdict;
+                }
+                self.cluster.pin_ue(*address, network.as_ref().map(types::Apn::as_str))
+            }
+            Pin::None => return Verdict::NONE,
+        };
+        let Some(choice) = self.balancer.session(pin) else { return Verdict::NONE };
+        let owner = ((pin >> 32) * self.workers as u64) >> 32;
+        Verdict::new(owner as u8, choice.first, choice.second)
+    }
+
+    fn place(&self, address: IpAddr) -> Option<Place> {
+        self.ues.get(packed(address)).map(Place::from_bits)
+    }
+
+    fn set_place(&mut self, address: IpAddr, place: Place) {
+        // Where the table is full, packets of this address go by their tunnels alone.
+        if self.ues.insert(packed(address), place.bits()).is_err() {
+            self.tunnels_full += 1;
+        }
+    }
+
+    fn probe_of(&self, session: SessionId) -> Option<ProbeId> {
+        let stored = self.probe_of.get(session.0 as usize).copied()?;
+        stored.checked_sub(1).map(ProbeId)
+    }
+
+    /// Counts where a session goes.
+    fn settle_probe(&mut self, session: SessionId, verdict: Verdict) {
+        if !verdict.is_some() {
+            return;
+        }
+        let before = self.probe_of(session);
+        let now = verdict.first();
+        if before == Some(now) {
+            return;
+        }
+        if let Some(before) = before {
+            self.moved += 1;
+            self.count_probe(before, u64::wrapping_sub);
+        }
+        self.count_probe(now, u64::wrapping_add);
+        if let Some(stored) = self.probe_of.get_mut(session.0 as usize) {
+            *stored = now.0 + 1;
+        }
+    }
+
+    fn count_probe(&mut self, probe: ProbeId, change: fn(u64, u64) -> u64) {
+        if let Some(sessions) = self.by_probe.get_mut(usize::from(probe.0)) {
+            *sessions = change(*sessions, 1);
+        }
+    }
+
+    /// The number of a session is free: what is kept by it is not its any more.
+    fn forget(&mut self, session: SessionId, ue: UeAddress) {
+        for address in addresses(ue) {
+            if self.place(address).is_some_and(|place| place.session == session) {
+                self.ues.remove(packed(address));
+            }
+        }
+        if let Some(stored) = self.probe_of.get_mut(session.0 as usize) {
+            *stored = 0;
+        }
+        self.folded.remove(&session);
+    }
+}
+
+impl Effects for Tables {
+    fn bind(&mut self, tunnel: TunnelId, key: TunnelKey, view: &View) {
+        let verdict = self.verdict(view);
+        let standing = match (view.known, &view.pin) {
+            (true, _) => Standing::Known,
+            (false, Pin::None) => Standing::Unclear,
+            (false, _) => Standing::Told,
+        };
+        let binding = Binding { verdict, standing, toward: view.toward, retiring: false };
+        for line in self.lines.iter().filter_map(|lines| lines.get(tunnel)) {
+            line.bind(binding, view.ue);
+        }
+        if standing == Standing::Told {
+            // The open side of the network (N6, SGi) finds it by its address, too.
+            for address in addresses(view.ue) {
+                if self.place(address).is_none_or(|place| !place.known) {
+                    self.set_place(address, Place { verdict, session: view.session, known: false });
+                }
+            }
+        }
+        if self.tunnels.insert(key, u64::from(tunnel.0)).is_err() {
+            self.tunnels_full += 1;
+        }
+        self.bound.push(key);
+        self.settle_probe(view.session, verdict);
+    }
+
+    fn retire(&mut self, tunnel: TunnelId) {
+        self.lines.iter().filter_map(|lines| lines.get(tunnel)).for_each(Line::retire);
+    }
+
+    fn unbind(&mut self, _tunnel: TunnelId, key: TunnelKey) {
+        self.tunnels.remove(key);
+    }
+
+    fn place_ue(&mut self, address: IpAddr, view: Option<&View>) {
+        match view {
+            Some(view) => {
+                let verdict = self.verdict(view);
+                self.set_place(address, Place { verdict, session: view.session, known: true });
+                self.settle_probe(view.session, verdict);
+            }
+            None => {
+                // Where an unknown session has it, nobody tells of it.
+                if self.place(address).is_some_and(|place| place.known) {
+                    self.ues.remove(packed(address));
+                }
+            }
+        }
+    }
+
+    fn ended(&mut self, _session: SessionId) {
+        // It is asked for, with all others that have ended, once the sessions are not borrowed.
+    }
+
+    fn merged(&mut self, session: SessionId, into: SessionId) {
+        if let Some(probe) = self.probe_of(session) {
+            self.count_probe(probe, u64::wrapping_sub);
+            // Its packets were there: if the one that it is now goes elsewhere, it has moved.
+            let moved = self.probe_of(into).is_some_and(|other| other != probe);
+            self.moved += u64::from(moved);
+        }
+        self.forget(session, UeAddress::default());
+    }
+
+    fn folded(&mut self, session: SessionId, tunnel: TunnelId, toward: Option<Toward>) {
+        let side = match toward {
+            Some(Toward::Uplink) => 0,
+            Some(Toward::Downlink) => 1,
+            None => {
+                reset(&self.lines, tunnel);
+                return;
+            }
+        };
+        if self.folded.len() >= FOLDED_MAX && !self.folded.contains_key(&session) {
+            reset(&self.lines, tunnel);
+            return;
+        }
+        let sums = self.folded.entry(session).or_default();
+        for line in self.lines.iter().filter_map(|lines| lines.get(tunnel)) {
+            let (packets, bytes) = line.counted();
+            if let Some(sum) = sums.get_mut(side) {
+                sum.0 += packets;
+                sum.1 += bytes;
+            }
+        }
+        reset(&self.lines, tunnel);
+    }
+}
+
+/// The number of a tunnel is free: what was counted in it is forgotten.
+fn reset(lines: &[Lines], tunnel: TunnelId) {
+    lines.iter().filter_map(|lines| lines.get(tunnel)).for_each(Line::reset);
+}
+
+/// The key of a UE's address.
+pub(crate) const fn packed(address: IpAddr) -> PackedKey {
+    match address {
+        IpAddr::V4(address) => PackedKey::ue_v4(address),
+        IpAddr::V6(address) => PackedKey::ue_v6(address),
+    }
+}
+
+fn addresses(ue: UeAddress) -> impl Iterator<Item = IpAddr> {
+    ue.v4.map(IpAddr::V4).into_iter().chain(ue.v6.map(IpAddr::V6))
+}
