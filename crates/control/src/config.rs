@@ -268,7 +268,8 @@ pub struct Lcores {
     pub workers: Vec<u32>,
 }
 
-/// `[tracker]`: signalling and sessions. All but `control = "broadcast"` is not built yet.
+/// `[tracker]`: signalling and sessions. `control = "follow"`, `broadcast_also` and `unknown = "stay"`
+/// are not built yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tracker {
     /// Where GTP-C and PFCP go.

@@ -199,6 +199,13 @@ pub struct SessionStats {
     pub inner_mismatch: u64,
     /// What did not fit.
     pub refused: Refused,
+    /// Packets that waited until it was known whose they are.
+    #[serde(default)]
+    pub held: u64,
+    /// Packets that found no room where they should have waited: they went as if nobody had told of
+    /// their session.
+    #[serde(default)]
+    pub hold_full: u64,
 }
 
 /// Tables that were full.

@@ -336,7 +336,7 @@ impl Port {
             link: has_link.then_some((up != 0, mbps)),
             takes_shared: known.takes_shared(),
             takes_segments: known.takes_segments(raw.tx_offload_capa),
-            file_like: known == Driver::Pcap && argument(&self.0.devargs, "rx_pcap").next().is_some(),
+            file_like: known.is_file_like(&self.0.devargs),
             driver,
         })
     }
@@ -406,8 +406,9 @@ impl Port {
             takes_shared: known.takes_shared(),
             takes_segments: known.takes_segments(info.tx_offload_capa),
         };
-        let rx =
-            (0..asked.rx_queues).map(|queue| RxQueue::new(self.clone(), queue, timestamps, pool.clone()));
+        let file_like = known.is_file_like(&self.0.devargs);
+        let queue = |queue| RxQueue::new(self.clone(), queue, timestamps, file_like, pool.clone());
+        let rx = (0..asked.rx_queues).map(queue);
         let tx = (0..asked.tx_queues).map(|queue| TxQueue::new(self.clone(), queue, limits));
         Ok(Queues { rx: rx.collect(), tx: tx.collect() })
     }
@@ -623,6 +624,11 @@ impl Driver {
             "net_af_xdp" => Self::AfXdp,
             _ => Self::Other,
         }
+    }
+
+    /// Whether a port with these arguments reads files, and so comes to an end.
+    fn is_file_like(self, devargs: &str) -> bool {
+        self == Self::Pcap && argument(devargs, "rx_pcap").next().is_some()
     }
 
     /// A ring hands the mbuf itself to another reader, who may write; a bond to a port of any kind;

@@ -39,13 +39,15 @@ pub struct RxQueue {
     port: Port,
     queue: u16,
     timestamps: Timestamps,
+    /// Its time is over when its packets are: it reads files.
+    file_like: bool,
     // The device fills buffers of this pool.
     _pool: Pool,
 }
 
 impl RxQueue {
-    pub(crate) fn new(port: Port, queue: u16, timestamps: Timestamps, pool: Pool) -> Self {
-        Self { port, queue, timestamps, _pool: pool }
+    pub(crate) fn new(port: Port, queue: u16, timestamps: Timestamps, file_like: bool, pool: Pool) -> Self {
+        Self { port, queue, timestamps, file_like, _pool: pool }
     }
 
     /// The port it is of.
@@ -90,9 +92,7 @@ impl batch::RxQueue for RxQueue {
                 }
             }
             Timestamps::Host => {
-                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-                let now_ns =
-                    now.as_secs().wrapping_mul(1_000_000_000).wrapping_add(u64::from(now.subsec_nanos()));
+                let now_ns = host_ns();
                 frames.into_iter().for_each(|frame| push(batch, frame, now_ns));
             }
             Timestamps::Given(now_ns) => {
@@ -101,6 +101,21 @@ impl batch::RxQueue for RxQueue {
         }
         usize::from(got)
     }
+
+    fn now_ns(&self) -> Option<u64> {
+        match self.timestamps {
+            // A live interface stamps packets with the machine's clock.
+            Timestamps::Micros { .. } if self.file_like => None,
+            Timestamps::Micros { .. } | Timestamps::Host => Some(host_ns()),
+            Timestamps::Given(now_ns) => Some(now_ns),
+        }
+    }
+}
+
+/// The machine's clock.
+fn host_ns() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.as_secs().wrapping_mul(1_000_000_000).wrapping_add(u64::from(now.subsec_nanos()))
 }
 
 #[inline(always)]

@@ -48,8 +48,9 @@ pub(crate) enum Command {
 /// Run the whole dataplane over capture files: no root, no hugepages, no NIC
 ///
 /// Reads pcap and pcapng, also compressed by gzip or zstd, merges them by time and writes what each
-/// probe would have been sent, with the accounting in stats.json. Time is the captures' own; the same
-/// input gives the same output, byte for byte, for any number of workers.
+/// probe would have been sent, with the accounting in stats.json and a line for each subscriber session
+/// in sessions.jsonl. Time is the captures' own; the same input gives the same output, byte for byte,
+/// for any number of workers.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -60,7 +61,7 @@ pub(crate) struct Replay {
     /// Capture files, merged by time; - is the standard input
     #[arg(required = true, value_name = "CAPTURE")]
     pub(crate) captures: Vec<PathBuf>,
-    /// Where to write: <probe>.pcap, stats.json; sessions.jsonl and alerts.jsonl (empty: not built yet)
+    /// Where to write: <probe>.pcap, sessions.jsonl, stats.json; alerts.jsonl (empty: not built yet)
     #[arg(short, long, value_name = "DIR")]
     pub(crate) out: PathBuf,
     /// Take probes and groups from this file; [eal], [[port]], [lcores], [state] and [api] are ignored

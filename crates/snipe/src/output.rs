@@ -4,8 +4,9 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use control::{ProbeStats, Stats};
+use control::{Config, Identities, ProbeStats, Refused, SessionJson, SessionStats, Stats};
 use pipeline::Accounts;
+use session::Record;
 
 use crate::failure::Failure;
 
@@ -43,18 +44,45 @@ pub(crate) fn stats<'a>(accounts: &Accounts, missed: u64, names: impl Iterator<I
     stats.delivered = accounts.delivered;
     stats.dropped = accounts.dropped.iter().copied().collect();
     stats.in_flight = accounts.in_flight;
-    for (name, probe) in names.zip(&accounts.probes) {
+    let sessions = &accounts.sessions;
+    stats.sessions = SessionStats {
+        created: sessions.created,
+        active: sessions.active,
+        deleted: sessions.deleted,
+        expired: sessions.expired,
+        moved: sessions.moved,
+        inner_mismatch: sessions.inner_mismatch,
+        held: sessions.held,
+        hold_full: sessions.hold_full,
+        refused: Refused {
+            sessions_full: sessions.sessions_full,
+            tunnels_full: sessions.tunnels_full,
+            transactions_full: sessions.transactions_full,
+        },
+    };
+    for ((name, probe), sessions) in names.zip(&accounts.probes).zip(sessions.by_probe) {
         let sent = ProbeStats {
             packets: probe.packets,
             bytes: probe.bytes,
             control_packets: probe.control_packets,
             user_packets: probe.user_packets,
-            sessions: 0,
+            sessions,
             dropped: probe.dropped.iter().copied().collect(),
         };
         stats.probes.insert(name.to_owned(), sent);
     }
     stats
+}
+
+/// Writes a line of `sessions.jsonl`.
+pub(crate) fn session_line(
+    record: &Record,
+    config: &Config,
+    identities: &Identities,
+    out: &mut impl io::Write,
+) -> io::Result<()> {
+    let probe = record.probe.and_then(|probe| config.probe(probe)).map(|probe| probe.name.as_str());
+    SessionJson::new(record, probe, identities).write_line(out)
 }
 
 /// Prints the accounting, as JSON or as a table, and fails where the books do not close.

@@ -20,8 +20,6 @@ use super::{
 use crate::api::SOCKET_PATH_BYTES_MAX;
 use crate::message::{ConfigError, Problem, Source, Warning};
 
-const NO_SIGNALLING: &str = "sessions are not tracked, packets go by their inner addresses";
-
 pub(super) fn config(source: Arc<Source>, text: &str) -> Result<(Config, Vec<Warning>), ConfigError> {
     let (root, errors) = DeTable::parse_recoverable(text);
     let reader = Reader::new(source);
@@ -553,9 +551,9 @@ fn tracker(table: &Fields<'_, '_>) -> Tracker {
         unknown: table.choice("unknown", &unknowns).unwrap_or_default(),
         sessions_max: table.small("sessions_max", 1..=1 << 30).unwrap_or(default.sessions_max),
         tunnels_max: table.small("tunnels_max", 1..=1 << 30).unwrap_or(default.tunnels_max),
-        idle_secs: table.small("idle_secs", 1..=u32::MAX).unwrap_or(default.idle_secs),
+        idle_secs: table.small("idle_secs", 1..=IDLE_SECS_MAX).unwrap_or(default.idle_secs),
         unknown_idle_secs: table
-            .small("unknown_idle_secs", 1..=u32::MAX)
+            .small("unknown_idle_secs", 1..=IDLE_SECS_MAX)
             .unwrap_or(default.unknown_idle_secs),
         home_plmns: home_plmns(table),
     };
@@ -565,17 +563,14 @@ fn tracker(table: &Fields<'_, '_>) -> Tracker {
     if !tracker.broadcast_also.is_empty() {
         table.not_built("broadcast_also", "these packets go by their addresses", false);
     }
-    for key in ["hold_ms", "hold_bytes"] {
-        table.not_built(key, "no packet is held", false);
-    }
-    for key in ["unknown", "sessions_max", "tunnels_max", "idle_secs", "unknown_idle_secs"] {
-        table.not_built(key, NO_SIGNALLING, false);
-    }
-    if !tracker.home_plmns.is_empty() {
-        table.not_built("home_plmns", NO_SIGNALLING, false);
+    if tracker.unknown == Unknown::Stay {
+        table.not_built("unknown", "sessions that become known move, as with \"move\"", false);
     }
     tracker
 }
+
+/// Thirty days: the last packet of a tunnel is remembered for 49.
+const IDLE_SECS_MAX: u32 = 30 * 86_400;
 
 /// MCC and MNC, 3 digits and 2 or 3. TS 23.003 2.2.
 fn home_plmns(table: &Fields<'_, '_>) -> Vec<String> {

@@ -1,6 +1,6 @@
 use super::*;
 
-/// The object as the manual shows it, with a reason, a probe and a rule for the placeholders.
+/// The object as the manual shows it, what was added since behind it, with a reason, a probe and a rule for the placeholders.
 const SHAPE: &str = r#"{ "version": "0.1.0",
   "rx": { "packets": 0, "bytes": 0, "missed": 0,
           "by_class": { "gtp_u": 0, "gtp_c": 0, "pfcp": 0, "gtp_prime": 0, "other": 0 },
@@ -10,7 +10,8 @@ const SHAPE: &str = r#"{ "version": "0.1.0",
   "in_flight": 0,
   "probes": { "probe-1": { "packets": 0, "bytes": 0, "control_packets": 0, "user_packets": 0, "sessions": 0, "dropped": { "probe_full": 1 } } },
   "sessions": { "created": 0, "active": 0, "deleted": 0, "expired": 0, "moved": 0, "inner_mismatch": 0,
-                "refused": { "sessions_full": 0, "tunnels_full": 0, "transactions_full": 0 } },
+                "refused": { "sessions_full": 0, "tunnels_full": 0, "transactions_full": 0 },
+                "held": 0, "hold_full": 0 },
   "rules": { "version": 1, "hits": { "vip": 2 } } }"#;
 
 #[test]

@@ -3,7 +3,8 @@
 use balance::{Balancer, ClusterKey, Group, Member, Mode};
 use control::{Config, Decap, Warning};
 use pipeline::Plan;
-use types::ProbeId;
+use session::Limits;
+use types::{Plmn, ProbeId};
 
 use crate::failure::{self, Failure};
 
@@ -33,7 +34,24 @@ pub(crate) fn plan(config: &Config) -> Plan {
     };
     let default = config.groups.iter().position(|group| group.name == control::Group::DEFAULT).unwrap_or(0);
     let balancer = Balancer::new(config.groups.iter().map(group).collect(), default);
-    Plan { cluster, balancer, probes: config.probes.len(), ..Plan::default() }
+    let tracker = &config.tracker;
+    let sessions = Limits {
+        sessions_max: tracker.sessions_max,
+        tunnels_max: tracker.tunnels_max,
+        idle_secs: tracker.idle_secs,
+        unknown_idle_secs: tracker.unknown_idle_secs,
+        home_plmns: tracker.home_plmns.iter().filter_map(|plmn| Plmn::from_text(plmn)).collect(),
+        ..Limits::default()
+    };
+    Plan {
+        cluster,
+        balancer,
+        probes: config.probes.len(),
+        sessions,
+        hold_ns: u64::from(tracker.hold_ms) * 1_000_000,
+        hold_bytes: usize::try_from(tracker.hold_bytes).unwrap_or(usize::MAX),
+        ..Plan::default()
+    }
 }
 
 /// The tunnels of a tap.

@@ -2,17 +2,18 @@
 
 use std::cell::Cell;
 use std::fs;
-use std::io::IsTerminal as _;
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use batch::NoPort;
-use control::{Config, Stats};
+use control::{Config, Identities, Stats};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pipeline::{Source, Target, Wiring, Worker, wire_up};
 use replay::{CaptureRx, Finite as _, HeapFrame, HeapPool, Merge, Progress};
+use session::Record;
 use types::{LinkType, PortId, ProbeId};
 
 use crate::cli::{Control, Encapsulation, Replay, Speed};
@@ -60,7 +61,8 @@ pub(crate) fn replay(args: &Replay) -> Result<(), Failure> {
     let dataplane: Dataplane =
         wire_up(&plan, vec![vec![source]], (0..args.workers).map(|_| targets()).collect(), files, || {
             pool.clone()
-        });
+        })
+        .map_err(|error| Failure::work(failure::chain(&error)))?;
     let dataplane = if args.workers == 1 { run_alone(dataplane, &bar) } else { run_threads(dataplane, &bar) };
     bar.finish();
     conclude(args, &config, &out, dataplane)
@@ -103,10 +105,15 @@ fn run_alone(mut dataplane: Dataplane, bar: &Bar) -> Dataplane {
     let mut flusher = Flusher::new();
     loop {
         let moved = dataplane.poll();
-        if stop_early(&dataplane) || (moved == 0 && is_finished(&dataplane)) {
+        if stop_early(&dataplane) {
             return dataplane;
         }
-        if moved == 0 {
+        if moved == 0 && is_finished(&dataplane) {
+            // What was held goes now, and once more around.
+            if dataplane.finish() && dataplane.poll() == 0 {
+                return dataplane;
+            }
+        } else if moved == 0 {
             thread::sleep(IDLE);
             flusher.flush(&mut dataplane);
         }
@@ -152,7 +159,10 @@ fn run_threads(mut dataplane: Dataplane, bar: &Bar) -> Dataplane {
             let moved = dataplane.poll();
             if stop_early(&dataplane)
                 || threads.iter().any(thread::ScopedJoinHandle::is_finished)
-                || (moved == 0 && is_finished(&dataplane) && dataplane.board.accounts().in_flight == 0)
+                || (moved == 0
+                    && is_finished(&dataplane)
+                    && dataplane.finish()
+                    && dataplane.board.accounts().in_flight == 0)
             {
                 break;
             }
@@ -228,9 +238,11 @@ fn conclude(args: &Replay, config: &Config, out: &OutDir, mut dataplane: Datapla
     accounts.in_flight = dataplane.board.in_rings();
     let names = config.probes.iter().map(|probe| probe.name.as_str());
     let stats: Stats = output::stats(&accounts, 0, names);
-    // No session is tracked and no rule applied yet: there is nothing to say in the others.
     let [sessions, alerts, accounting] = BESIDE_PACKETS;
-    out.write(sessions, "")?;
+    let tracker = dataplane.receivers.into_iter().find_map(pipeline::Receiver::into_tracker);
+    let records = tracker.map(pipeline::Tracker::into_records).unwrap_or_default();
+    out.write_lines(sessions, &records, config)?;
+    // No rule is applied yet: there is nothing to say.
     out.write(alerts, "")?;
     out.write(accounting, &output::to_json(&stats)?)?;
     output::report(&stats, args.json)?;
@@ -325,6 +337,19 @@ impl OutDir {
 
     fn write(&self, name: &str, text: &str) -> Result<(), Failure> {
         output::write_file(&self.file(name)?, text)
+    }
+
+    /// Writes one line for each session.
+    fn write_lines(&self, name: &str, records: &[Record], config: &Config) -> Result<(), Failure> {
+        let path = self.file(name)?;
+        let failed =
+            |error: io::Error| Failure::work(format_args!("{}: cannot write: {error}", path.display()));
+        let mut out = io::BufWriter::new(fs::File::create(&path).map_err(failed)?);
+        let identities = Identities::of(config);
+        for record in records {
+            output::session_line(record, config, &identities, &mut out).map_err(failed)?;
+        }
+        out.flush().map_err(failed)
     }
 }
 

@@ -115,11 +115,14 @@ fn work(
     while receiving.is_some() || working.is_some() {
         let mut moved = 0;
         if let Some(queues) = receiver {
-            if phase.stop.load(Ordering::Acquire) {
+            if !phase.stop.load(Ordering::Acquire) {
+                moved += queues.poll();
+            } else if queues.has_tracker() && phase.receivers.load(Ordering::Acquire) > 1 {
+                // Others may still have something to tell it.
+                moved += queues.serve();
+            } else if queues.finish() {
                 *receiver = None;
                 receiving = None;
-            } else {
-                moved += queues.poll();
             }
         }
         if let Some(stages) = worker {

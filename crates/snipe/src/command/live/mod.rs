@@ -1,5 +1,6 @@
 //! The dataplane on DPDK ports.
 
+mod backend;
 mod cores;
 mod ports;
 
@@ -13,13 +14,14 @@ use std::time::{Duration, Instant};
 
 use control::{Config, Lcores, Target as To};
 use dpdk::{Eal, EalError, LcoreError, Pool, PoolConfig};
-use pipeline::{Overflow, Wiring, wire_up};
+use pipeline::{Desk, Overflow, Wiring, wire_up};
 use types::{LinkType, ProbeId};
 
 use crate::command::files::{FileProbe, InUse, Lost};
 use crate::command::plan;
 use crate::failure::{self, Failure};
 use crate::{output, signals};
+use backend::Live;
 use cores::{Cores, Phase};
 use ports::{Devices, Ports};
 
@@ -45,10 +47,18 @@ pub(crate) fn run(config: &Config, json: bool) -> Result<(), Failure> {
     let waits = ports.are_file_like();
     plan.overflow = if waits { Overflow::Wait } else { Overflow::Drop };
     plan.ordered = waits;
+    plan.huge_pages = !config.eal.args.iter().any(|arg| arg == "--no-huge");
+    plan.keep_ended = false;
     plan.seed = RandomState::new().hash_one(std::process::id());
     let sources = ports.sources(config, lcores.rx.len());
     let targets = (0..lcores.workers.len()).map(|_| ports.targets(config)).collect();
-    let mut dataplane: Dataplane = wire_up(&plan, sources, targets, files, || pool.clone());
+    let mut dataplane: Dataplane = wire_up(&plan, sources, targets, files, || pool.clone())
+        .map_err(|error| Failure::work(failure::chain(&error)))?;
+    let desk = std::mem::replace(&mut dataplane.desk, Desk::closed());
+    let backend = Arc::new(Live::new(config, &dataplane.board, ports.counts(), losses, desk));
+    // Before the first packet, so that whoever waits for the socket misses none.
+    let server = config.api.as_ref().map(|api| control::serve(&api.into(), Arc::clone(&backend) as _));
+    let server = server.transpose().map_err(|error| Failure::work(failure::chain(&error)))?;
 
     tracing::info!(
         "control on CPU {}, rx on {:?}, workers on {:?}; {}",
@@ -68,15 +78,9 @@ pub(crate) fn run(config: &Config, json: bool) -> Result<(), Failure> {
     }
     let files = run_cores(&eal, &cores, &mut dataplane, &ports, &stop, config)?;
 
-    let mut accounts = dataplane.board.accounts();
-    // The cores have stopped and kept nothing back: what is not in a ring has had its outcome.
-    accounts.in_flight = dataplane.board.in_rings();
-    for (probe, lost) in &losses {
-        lost.correct(*probe, &mut accounts);
-    }
-    let names = config.probes.iter().map(|probe| probe.name.as_str());
+    drop(server);
     let interrupted = stop.load(Ordering::Relaxed);
-    let stats = output::stats(&accounts, ports.missed(interrupted), names);
+    let stats = backend.final_stats(interrupted);
     output::report(&stats, json)?;
     if !interrupted {
         ports.check_complete(config)?;
@@ -138,8 +142,9 @@ fn start_eal(config: &Config, lcores: &Lcores, cores: &Cores) -> Result<Eal, Fai
 
 /// Descriptors of every queue.
 const DESCRIPTORS: u16 = 1024;
-/// Bytes of a buffer with everything that belongs to it, roughly.
-const BUFFER_BYTES: u64 = 2560;
+/// Bytes that a buffer takes with `--no-huge`: a small page, of which it does not fill more than half, but
+/// which it shares with none, since it must not lie in two.
+const BUFFER_BYTES: u64 = 4096;
 
 /// Buffers for everything that can hold one at a time: queues, rings, bursts, caches.
 fn buffers(config: &Config, lcores: &Lcores) -> u32 {
@@ -149,7 +154,8 @@ fn buffers(config: &Config, lcores: &Lcores) -> u32 {
     let rings = (rx + 1) * workers * pipeline::Plan::default().ring_packets as u64;
     let bursts = (rx + workers) * (config.probes.len() as u64 + 2) * batch::BATCH as u64;
     let caches = (rx + workers + 1) * 512;
-    let sum = (queues + rings + bursts + caches + 2048).next_power_of_two();
+    let held = rx * plan::plan(config).hold_packets() as u64;
+    let sum = (queues + rings + bursts + caches + held + 2048).next_power_of_two();
     u32::try_from(sum - 1).unwrap_or(u32::MAX)
 }
 
@@ -251,7 +257,9 @@ fn watch(
             continue;
         }
         let read = ports.read_from_files();
-        let busy = ports.are_file_like() && dataplane.board.accounts().in_flight > 0;
+        let board = &dataplane.board;
+        // What is held waits for time, which goes on with the next packet only.
+        let busy = ports.are_file_like() && board.accounts().in_flight > board.kept();
         if read != seen || busy {
             seen = read;
             since = Instant::now();

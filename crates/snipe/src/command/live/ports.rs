@@ -323,17 +323,37 @@ impl Ports {
         taps.filter_map(|tap| tap.port.stats().ok()).map(|stats| stats.rx_packets).sum()
     }
 
+    /// The counts of the taps, for whoever asks later.
+    pub(super) fn counts(&self) -> Counts {
+        let count =
+            |tap: &Tap| TapCount { port: tap.port.clone(), packets: tap.packets.filter(|_| tap.file_like) };
+        Counts(self.taps.iter().map(count).collect())
+    }
+}
+
+/// What the taps have counted.
+#[derive(Debug)]
+pub(super) struct Counts(Vec<TapCount>);
+
+#[derive(Debug)]
+struct TapCount {
+    port: Port,
+    /// Packets that its files hold, where it reads files and that is known.
+    packets: Option<u64>,
+}
+
+impl Counts {
     /// Packets that NICs or the kernel lost before us. Of a file: what was not read of it, unless that
     /// is because somebody has `interrupted` the reading.
     pub(super) fn missed(&self, interrupted: bool) -> u64 {
-        let missed = |tap: &Tap| {
+        let missed = |tap: &TapCount| {
             let stats = tap.port.stats().ok()?;
-            Some(match tap.packets.filter(|_| tap.file_like) {
+            Some(match tap.packets {
                 None => stats.lost(),
                 Some(_) if interrupted => 0,
                 Some(held) => held.saturating_sub(stats.rx_packets),
             })
         };
-        self.taps.iter().filter_map(missed).sum()
+        self.0.iter().filter_map(missed).sum()
     }
 }

@@ -1,0 +1,106 @@
+//! What the API asks of a running dataplane.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use control::{Backend, Busy, Config, Cursor, Identities, Page, Stats};
+use pipeline::{Accounts, Board, Desk, Inquiry};
+use session::Filter;
+use types::ProbeId;
+
+use super::Losses;
+use super::ports::Counts;
+use crate::output;
+
+/// The running dataplane, seen from outside its cores.
+pub(super) struct Live {
+    board: Arc<Board>,
+    counts: Counts,
+    losses: Losses,
+    probes: Vec<String>,
+    identities: Identities,
+    desk: Mutex<Counter>,
+}
+
+/// Where sessions are asked for, one question at a time.
+struct Counter {
+    desk: Desk,
+    tickets: u64,
+}
+
+/// The tracker answers between two rounds of its core. If it has not after so long, it is stuck.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long to sleep between two looks.
+const PAUSE: Duration = Duration::from_micros(100);
+
+impl Live {
+    pub(super) fn new(
+        config: &Config,
+        board: &Arc<Board>,
+        counts: Counts,
+        losses: Losses,
+        desk: Desk,
+    ) -> Self {
+        Self {
+            board: Arc::clone(board),
+            counts,
+            losses,
+            probes: config.probes.iter().map(|probe| probe.name.clone()).collect(),
+            identities: Identities::of(config),
+            desk: Mutex::new(Counter { desk, tickets: 0 }),
+        }
+    }
+
+    /// The accounting once the cores have stopped and kept nothing back: what is not in a ring has had
+    /// its outcome.
+    pub(super) fn final_stats(&self, interrupted: bool) -> Stats {
+        let mut accounts = self.board.accounts();
+        accounts.in_flight = self.board.in_rings();
+        self.stats_of(accounts, interrupted)
+    }
+
+    fn stats_of(&self, mut accounts: Accounts, interrupted: bool) -> Stats {
+        for (probe, lost) in &self.losses {
+            lost.correct(*probe, &mut accounts);
+        }
+        output::stats(&accounts, self.counts.missed(interrupted), self.probes.iter().map(String::as_str))
+    }
+}
+
+impl Backend for Live {
+    fn stats(&self) -> Stats {
+        // What a file still holds is not missed while it is being read.
+        self.stats_of(self.board.accounts(), true)
+    }
+
+    fn sessions(&self, filter: &Filter, from: Cursor) -> Result<Page, Busy> {
+        let mut counter = self.desk.lock().unwrap_or_else(PoisonError::into_inner);
+        counter.tickets += 1;
+        let ticket = counter.tickets;
+        let cursor = session::Cursor(u32::try_from(from.0).unwrap_or(u32::MAX));
+        let inquiry = Inquiry { ticket, filter: *filter, cursor, ..Inquiry::default() };
+        counter.desk.ask(Box::new(inquiry)).map_err(|_| Busy)?;
+        let asked = Instant::now();
+        while asked.elapsed() < PATIENCE {
+            match counter.desk.answer() {
+                Some(answer) if answer.ticket == ticket => {
+                    let next = answer.next.map(|cursor| Cursor(u64::from(cursor.0)));
+                    return Ok(Page { records: answer.found, next });
+                }
+                // Of a question whose asker has gone.
+                Some(_) => {}
+                None => thread::sleep(PAUSE),
+            }
+        }
+        Err(Busy)
+    }
+
+    fn probe_name(&self, probe: ProbeId) -> Option<&str> {
+        self.probes.get(usize::from(probe.0)).map(String::as_str)
+    }
+
+    fn identities(&self) -> &Identities {
+        &self.identities
+    }
+}
