@@ -102,6 +102,9 @@ fn pairs_stay_together(
         }
         // Link-local addresses in the tunnels of a session.
         frames.retain(|frame| !of_sessions.contains(frame));
+        if frames.is_empty() {
+            continue;
+        }
         let mut at: Vec<_> = frames.iter().map(|&frame| &places[frame as usize - 1]).collect();
         at.dedup();
         assert!(at.len() <= 2, "{capture}: {pair:?} in tunnel {}: {at:?}", row.text("teid"));

@@ -251,6 +251,52 @@ fn a_signal_ends_a_run_with_its_accounts_closed() {
     }
 }
 
+/// What the socket tells of sessions is what a replay writes down of those that are up.
+#[test]
+fn a_running_instance_tells_of_its_sessions() {
+    let folder = tempfile::tempdir().unwrap();
+    let capture = folder.path().join("core.pcap");
+    generate(&capture, 20_000);
+    let socket = folder.path().join("snipe.sock");
+    for (rx, workers) in [(&[0_u32][..], &[0_u32][..]), (&[0], &[1]), (&[0, 1], &[0, 1])] {
+        let config = Config::new("cluster_key = \"test\"").tap(&pcap(&capture)).files(2);
+        let api = format!("[api]\nsocket = \"{}\"\n", socket.display());
+        let config = Config { text: config.text + &api, ..config }.lcores(rx, workers);
+        let child = start(&config);
+        let ask = |args: &[&str]| snipe(args.iter().copied().chain(["--socket", socket.to_str().unwrap()]));
+        let began = Instant::now();
+        // All that is in the capture has gone through.
+        let stats = loop {
+            let answer = ask(&["stats", "--json"]);
+            let stats: Option<Value> = serde_json::from_str(&answer.stdout).ok();
+            if let Some(stats) = stats.filter(|stats| number(stats, &["delivered"]) == 20_000) {
+                break stats;
+            }
+            assert!(began.elapsed() < Duration::from_secs(20), "{answer:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        let told = ask(&["sessions", "list", "--json"]).ok();
+        let first: Value = serde_json::from_str(told.lines().next().unwrap()).unwrap();
+        let imsi = first["imsi"].as_str().map(str::to_owned);
+        let one = imsi.map(|imsi| ask(&["sessions", "list", "--json", "--imsi", &imsi]).ok());
+        let ended: Value = serde_json::from_str(&signal(child, "-INT").ok()).unwrap();
+        assert_eq!(ended["sessions"], stats["sessions"]);
+        assert!(!socket.exists(), "it takes its socket away");
+
+        let (replayed, _) = config.replay(&capture);
+        assert_eq!(ended["sessions"], replayed["sessions"], "{rx:?} {workers:?}");
+        let lines = std::fs::read_to_string(config.path("replayed").join("sessions.jsonl")).unwrap();
+        let mut up: Vec<_> = lines.lines().filter(|line| line.contains("\"state\":\"active\"")).collect();
+        let mut told: Vec<_> = told.lines().collect();
+        up.sort_unstable();
+        told.sort_unstable();
+        assert!(told.len() > 10 && told == up, "{} told, {} up", told.len(), up.len());
+        if let Some(one) = one {
+            assert!(!one.is_empty() && one.lines().all(|line| up.contains(&line)));
+        }
+    }
+}
+
 #[test]
 fn probes_can_be_ports() {
     let folder = tempfile::tempdir().unwrap();

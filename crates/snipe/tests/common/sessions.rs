@@ -61,7 +61,8 @@ pub fn time_ns(value: &Value) -> Option<u64> {
 fn canonical(session: &Value, field: &str, with_counts: bool) -> Value {
     let value = session.get(field).unwrap_or(&Value::Null);
     match (field, value) {
-        ("created" | "ended", _) => json!(time_ns(value)),
+        // To the millisecond, which is all that a line tells.
+        ("created" | "ended", _) => json!(time_ns(value).map(|ns| ns / 1_000_000 * 1_000_000)),
         ("ue_ipv4" | "ue_ipv6", Value::String(text)) => {
             let (address, length) = text.split_once('/').unwrap_or((text, ""));
             address.parse::<IpAddr>().map_or(value.clone(), |address| json!(format!("{address}/{length}")))
