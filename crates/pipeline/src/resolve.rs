@@ -88,6 +88,8 @@ pub(crate) struct Resolve<F: Frame> {
     cluster: ClusterKey,
     received: Arc<RxCounters>,
     counters: Arc<HoldCounters>,
+    /// There was no room for an unknown session, and is none: what waited would wait in vain, and again.
+    no_room: bool,
     next_tick_ns: u64,
     next_sequence: u64,
     /// Packets and bytes whose turn it has been.
@@ -117,6 +119,7 @@ impl<F: Frame> Resolve<F> {
             cluster: parts.cluster,
             received: parts.received,
             counters: parts.counters,
+            no_room: false,
             next_tick_ns: 0,
             next_sequence: 0,
             turn: 0,
@@ -220,6 +223,9 @@ impl<F: Frame> Resolve<F> {
     fn tick(&mut self, now_ns: u64) {
         let ticks = now_ns.saturating_sub(self.next_tick_ns) / TICK_NS + 1;
         self.next_tick_ns = (now_ns / TICK_NS).saturating_add(1).saturating_mul(TICK_NS);
+        if let Keeper::Here { tracker, .. } = &self.keeper {
+            self.no_room &= tracker.is_full();
+        }
         while let Some(key) = self.hold.overdue(now_ns) {
             self.give_up(key);
         }
@@ -320,6 +326,7 @@ impl<F: Frame> Resolve<F> {
         match &mut self.keeper {
             Keeper::Here { tracker, .. } => {
                 let tunnel = tracker.unknown(key, sender, first_ns);
+                self.no_room = tunnel.is_none();
                 // Nothing waits for it: what did is on its way.
                 tracker.take_bound().for_each(drop);
                 tunnel
@@ -465,7 +472,7 @@ impl<F: Frame> Resolve<F> {
         let bytes = packet.frame.len() as u32;
         let time_ns = packet.meta.time_ns;
         let held = Held { packet, reading: *reading, turn: self.turn, offset: self.offset };
-        let held = if self.hold.limits().time_ns == 0 {
+        let held = if self.hold.limits().time_ns == 0 || self.no_room && !self.hold.has(&key) {
             held
         } else {
             match self.hold.push(key, held, bytes, time_ns) {

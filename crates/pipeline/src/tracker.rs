@@ -161,6 +161,12 @@ impl Tracker {
         made.ok().map(|(_, tunnel)| tunnel)
     }
 
+    /// Whether no further session finds room.
+    pub(crate) fn is_full(&self) -> bool {
+        // `probe_of` has a place for each and one more.
+        self.sessions.counters().active + 1 >= self.tables.probe_of.len() as u64
+    }
+
     /// A packet of a tunnel whose UE address is not clear yet. The PDU session container says which
     /// end is the UE's, or the packets do: it is the address that they have in common once two peers
     /// were seen.
