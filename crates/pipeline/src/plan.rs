@@ -41,8 +41,10 @@ pub struct Plan {
     pub sessions: session::Limits,
     /// How long packets of a tunnel are held whose session is not known yet.
     pub hold_ns: u64,
-    /// How much is held at a time.
+    /// How much is held at a time, in each receiver: bytes,
     pub hold_bytes: usize,
+    /// and packets. A packet that is held keeps its buffer, however short it is.
+    pub hold_packets: usize,
     /// Tables lie in huge pages, where there are any: faster, and memory is taken in steps of 2 MiB.
     pub huge_pages: bool,
     /// Sessions that have ended are kept, to be told of at the end.
@@ -52,15 +54,6 @@ pub struct Plan {
 impl Plan {
     /// Tunnels whose packets are held at a time.
     const HOLD_TUNNELS: usize = 8_192;
-    /// Bytes that a held packet takes in a buffer pool, whatever its length.
-    const HOLD_PACKET_BYTES: usize = 2_048;
-
-    /// Packets that a receiver holds at most.
-    #[must_use]
-    pub const fn hold_packets(&self) -> usize {
-        let packets = self.hold_bytes / Self::HOLD_PACKET_BYTES;
-        if packets < batch::BATCH { batch::BATCH } else { packets }
-    }
 }
 
 impl Default for Plan {
@@ -78,6 +71,7 @@ impl Default for Plan {
             sessions: session::Limits::default(),
             hold_ns: 20_000_000,
             hold_bytes: 64 << 20,
+            hold_packets: 262_144,
             huge_pages: false,
             keep_ended: true,
         }
@@ -202,7 +196,7 @@ where
             place,
             hold: tdb::Limits {
                 keys: Plan::HOLD_TUNNELS,
-                packets: plan.hold_packets(),
+                packets: plan.hold_packets.max(batch::BATCH),
                 bytes: plan.hold_bytes,
                 time_ns: plan.hold_ns,
             },

@@ -50,8 +50,17 @@ pub(crate) fn plan(config: &Config) -> Plan {
         sessions,
         hold_ns: u64::from(tracker.hold_ms) * 1_000_000,
         hold_bytes: usize::try_from(tracker.hold_bytes).unwrap_or(usize::MAX),
+        hold_packets: held_packets(config, 256),
         ..Plan::default()
     }
+}
+
+/// Room is reserved for what may be held: so much of it, whatever `hold_bytes` says.
+const HELD_PACKETS_MAX: usize = 1 << 22;
+
+/// Packets that are held at most where each takes so many bytes.
+pub(crate) fn held_packets(config: &Config, bytes: u64) -> usize {
+    usize::try_from(config.tracker.hold_bytes / bytes).unwrap_or(HELD_PACKETS_MAX).min(HELD_PACKETS_MAX)
 }
 
 /// The tunnels of a tap.

@@ -49,6 +49,7 @@ pub(crate) fn run(config: &Config, json: bool) -> Result<(), Failure> {
     plan.ordered = waits;
     plan.huge_pages = !config.eal.args.iter().any(|arg| arg == "--no-huge");
     plan.keep_ended = false;
+    plan.hold_packets = plan::held_packets(config, BUFFER_BYTES);
     plan.seed = RandomState::new().hash_one(std::process::id());
     let sources = ports.sources(config, lcores.rx.len());
     let targets = (0..lcores.workers.len()).map(|_| ports.targets(config)).collect();
@@ -154,7 +155,7 @@ fn buffers(config: &Config, lcores: &Lcores) -> u32 {
     let rings = (rx + 1) * workers * pipeline::Plan::default().ring_packets as u64;
     let bursts = (rx + workers) * (config.probes.len() as u64 + 2) * batch::BATCH as u64;
     let caches = (rx + workers + 1) * 512;
-    let held = rx * plan::plan(config).hold_packets() as u64;
+    let held = rx * plan::held_packets(config, BUFFER_BYTES) as u64;
     let sum = (queues + rings + bursts + caches + held + 2048).next_power_of_two();
     u32::try_from(sum - 1).unwrap_or(u32::MAX)
 }
