@@ -15,6 +15,7 @@
 //!     fn bind(&mut self, _: TunnelId, key: TunnelKey, view: &View) {
 //!         self.0.insert(key, view.session);
 //!     }
+//!     fn retire(&mut self, _: TunnelId) {}
 //!     fn unbind(&mut self, _: TunnelId, key: TunnelKey) {
 //!         self.0.remove(&key);
 //!     }
