@@ -220,7 +220,7 @@ impl State {
         effects: &mut impl Effects,
     ) -> Option<u32> {
         let &Making { default, half, told, anchor, ue } = making;
-        let who = Who { imsi: request.imsi_word(), ue };
+        let who = Who::told(request.imsi_word(), ue);
         let addresses = anchor.iter().flat_map(|f_teid| f_teid.addresses().map(|a| (a, f_teid.teid)));
         for (address, teid) in addresses {
             for slot in self.control_sessions(address, Some(teid)) {
@@ -286,7 +286,7 @@ impl State {
         if answer.kind != CREATE_SESSION + 1 || !accepts(answer.cause) {
             return;
         }
-        let who = Who { imsi: answer.imsi_word(), ue: answer.ue };
+        let who = Who::told(answer.imsi_word(), answer.ue);
         let Some(anchor) = answer.anchor() else { return };
         let found = anchor
             .addresses()

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use types::Digits;
+use types::{Digits, UeAddress};
 
 use crate::arena::Slot;
 use crate::effects::{Effects, SessionId, TunnelId};
@@ -209,7 +209,7 @@ impl State {
             let rest = core::mem::replace(&mut self.sessions.at_mut(into).pfcps, old.pfcps);
             self.pfcps.at_mut(last).next = rest;
         }
-        self.unite(from, into, &old);
+        self.unite(from, into, &old, effects);
         self.counters.created -= 1;
         self.counters.active -= 1;
         self.free_session(from);
@@ -218,7 +218,7 @@ impl State {
     }
 
     /// The identity of two sessions in one: what is missing comes from the other.
-    fn unite(&mut self, from: u32, into: u32, old: &Session) {
+    fn unite(&mut self, from: u32, into: u32, old: &Session, effects: &mut impl Effects) {
         let session = self.sessions.at_mut(into);
         session.active_ns = session.active_ns.max(old.active_ns);
         if old.has(Session::KNOWN) {
@@ -262,20 +262,30 @@ impl State {
             }
         }
         self.enter_imsi(into);
-        let (own, other) = (self.sessions.at(into).ue(), old.ue());
         self.leave_ue(into);
         let session = self.sessions.at_mut(into);
+        let (mut own, mut other, mut dropped) = (session.ue(), old.ue(), UeAddress::default());
+        // What signalling told of one counts more than what packets showed of the other.
+        match (session.has(Session::UE_TOLD), old.has(Session::UE_TOLD)) {
+            (true, false) => dropped = core::mem::take(&mut other),
+            (false, true) => dropped = core::mem::take(&mut own),
+            _ => {}
+        }
+        if old.has(Session::UE_TOLD) {
+            session.set(Session::UE_TOLD);
+        }
         session.set_v4(own.v4.or(other.v4));
         session.set_v6(own.v6.or(other.v6));
         self.enter_ue(into);
+        self.place(dropped, effects);
     }
 
-    /// A session that has a UE address and an anchor now which another live one of the same network
-    /// holds: the end of the other was missed.
+    /// A session is told a UE address and an anchor now which another live one of the same network was
+    /// told before: the end of the other was missed. What packets show ends nobody: a UE sends what it likes.
     pub(crate) fn supersede(&mut self, slot: u32, time_ns: u64, effects: &mut impl Effects) {
         let session = *self.sessions.at(slot);
         let anchor = self.anchor_node(slot);
-        if anchor == 0 {
+        if anchor == 0 || !session.has(Session::UE_TOLD) {
             return;
         }
         let ue = session.ue();
@@ -290,7 +300,7 @@ impl State {
                 let differ = one.v4.is_some() && two.v4.is_some() && one.v4 != two.v4
                     || one.v6.is_some() && two.v6.is_some() && one.v6 != two.v6;
                 if other != slot
-                    && theirs.has(Session::KNOWN)
+                    && theirs.has(Session::UE_TOLD)
                     && !differ
                     && same_network
                     && self.anchor_node(other) == anchor

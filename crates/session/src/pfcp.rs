@@ -86,7 +86,7 @@ impl State {
             self.delete_pfcp(old, answer.time_ns, effects);
         }
         let ue = ue_of(request, answer);
-        let who = Who { imsi: request.imsi_word(), ue };
+        let who = Who::told(request.imsi_word(), ue);
         let Some(mut slot) = self.holder(request, answer, &who).or_else(|| self.begin(answer.time_ns)) else {
             return;
         };
@@ -429,7 +429,7 @@ impl State {
     }
 }
 
-fn addresses(f_seid: &FSeid) -> impl Iterator<Item = IpAddr> {
+pub(crate) fn addresses(f_seid: &FSeid) -> impl Iterator<Item = IpAddr> {
     let told = f_seid.v4.map(IpAddr::V4).into_iter().chain(f_seid.v6.map(IpAddr::V6));
     // Some say that they have both and leave one empty.
     told.filter(|address| !address.is_unspecified())

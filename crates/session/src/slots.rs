@@ -72,6 +72,8 @@ impl Session {
     pub(crate) const IN_V4: u16 = 1 << 6;
     /// The same for IPv6.
     pub(crate) const IN_V6: u16 = 1 << 7;
+    /// Signalling told the addresses of its UE; else they are known by packets.
+    pub(crate) const UE_TOLD: u16 = 1 << 12;
     const AREA: u16 = 1 << 8;
     const CELL: u16 = 1 << 9;
     const SLICE: u16 = 1 << 10;

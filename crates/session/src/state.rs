@@ -27,17 +27,35 @@ const NAMES_MAX: u32 = u16::MAX as u32;
 pub(crate) struct Who {
     pub(crate) imsi: Digits,
     pub(crate) ue: UeAddress,
+    /// It is known by its packets alone.
+    pub(crate) seen: bool,
 }
 
 impl Who {
+    /// What a message says.
+    pub(crate) fn told(imsi: Digits, ue: UeAddress) -> Self {
+        Self { imsi, ue, seen: false }
+    }
+
     /// Whether both can be the same: nothing that both know differs.
     pub(crate) fn agrees(&self, other: &Self) -> bool {
         fn same<T: PartialEq + Copy>(a: Option<T>, b: Option<T>) -> bool {
             a.is_none() || b.is_none() || a == b
         }
+        // Signalling tells all addresses of a UE: who sends or gets packets with one of another family is
+        // another one, who had the tunnel before.
+        fn beyond(seen: &Who, told: &Who) -> bool {
+            seen.seen
+                && !told.seen
+                && told.ue != UeAddress::default()
+                && (seen.ue.v4.is_some() && told.ue.v4.is_none()
+                    || seen.ue.v6.is_some() && told.ue.v6.is_none())
+        }
         (self.imsi == other.imsi || self.imsi == Digits::NONE || other.imsi == Digits::NONE)
             && same(self.ue.v4, other.ue.v4)
             && same(self.ue.v6, other.ue.v6)
+            && !beyond(self, other)
+            && !beyond(other, self)
     }
 }
 
@@ -114,7 +132,7 @@ impl State {
 
     pub(crate) fn who(&self, session: u32) -> Who {
         let session = self.sessions.at(session);
-        Who { imsi: session.imsi, ue: session.ue() }
+        Who { imsi: session.imsi, ue: session.ue(), seen: !session.has(Session::KNOWN) }
     }
 
     pub(crate) fn view(&self, slot: u32, toward: Option<Toward>) -> View {
@@ -301,11 +319,28 @@ impl State {
         }
     }
 
-    /// Gives a session the addresses that are told; the family that is not told stays. Returns whether
-    /// anything is new.
+    /// Gives a session the addresses that signalling tells. Of those that it told before, a family that
+    /// is not told now stays; what was known by packets goes. Returns whether anything is new.
     pub(crate) fn set_ue(&mut self, slot: u32, ue: UeAddress, effects: &mut impl Effects) -> bool {
+        if ue == UeAddress::default() {
+            return false;
+        }
+        let session = self.sessions.at_mut(slot);
+        let before = if session.has(Session::UE_TOLD) { session.ue() } else { UeAddress::default() };
+        session.set(Session::UE_TOLD);
+        self.change_ue(slot, UeAddress { v4: ue.v4.or(before.v4), v6: ue.v6.or(before.v6) }, effects)
+    }
+
+    /// The same for an address that packets show; of a session that signalling told of, nothing changes.
+    pub(crate) fn see_ue(&mut self, slot: u32, ue: UeAddress, effects: &mut impl Effects) -> bool {
+        let session = self.sessions.at(slot);
+        let old = session.ue();
+        !session.has(Session::UE_TOLD)
+            && self.change_ue(slot, UeAddress { v4: ue.v4.or(old.v4), v6: ue.v6.or(old.v6) }, effects)
+    }
+
+    fn change_ue(&mut self, slot: u32, new: UeAddress, effects: &mut impl Effects) -> bool {
         let old = self.sessions.at(slot).ue();
-        let new = UeAddress { v4: ue.v4.or(old.v4), v6: ue.v6.or(old.v6) };
         if new == old {
             return false;
         }

@@ -80,7 +80,7 @@ impl State {
             IpAddr::V4(v4) => UeAddress { v4: Some(v4), v6: None },
             IpAddr::V6(v6) => UeAddress { v4: None, v6: Some(prefix(v6)) },
         };
-        let changed = self.set_ue(slot, ue, effects);
+        let changed = self.see_ue(slot, ue, effects);
         if let Some(other) = self.counterpart(slot, user, address) {
             let into = self.join(slot, other, effects);
             self.rename_unknown(into, effects);

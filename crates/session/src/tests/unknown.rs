@@ -155,3 +155,58 @@ fn idle_ones_expire_sooner() {
     assert_eq!(ended[0].ended_ns, Some(start + 86_399 * SECOND + SECOND - MS));
     assert_eq!(net.sessions.counters().expired, 2);
 }
+
+const OLD_V4: [u8; 4] = [10, 100, 0, 1];
+
+/// A session of which S11 was seen alone, and its tunnel on S5/S8, with the number that `new` gets next.
+fn half_seen(net: &mut Net, new: &Ue) -> (SessionId, SessionId) {
+    let old = Ue::new(1);
+    let (request, answer) = old.create_s11();
+    net.pair(request, answer);
+    let id = net.ids(&Filter::default())[0];
+    let (unknown, tunnel) = net.unknown(SGW, new.s5_sgw(), PGW);
+    net.learn(tunnel, OLD_V4, Some(Toward::Downlink));
+    assert_eq!(old.ue.v4, Some(OLD_V4.into()));
+    (id, unknown)
+}
+
+/// Whoever had the tunnel before had an address that the new one was not given.
+#[test]
+fn a_tunnel_of_another_family_was_another_ones() {
+    let mut net = Net::new();
+    let v6 = Some("2001:db8:1::".parse().unwrap());
+    let new = Ue { ue: UeAddress { v4: None, v6 }, ..Ue::new(2) };
+    let (old, unknown) = half_seen(&mut net, &new);
+    let (request, answer) = new.create_s5();
+    net.pair(request, answer);
+    assert_eq!(net.owner(SGW, new.s5_sgw()), Some(new.imsi), "given out again");
+    assert_eq!(net.keeper.placed[&OLD_V4.into()], Some(old));
+    assert_eq!(net.sessions.counters().deleted, 0, "who had the address before lives on");
+    assert!(net.keeper.merged.is_empty());
+    assert!(!net.sessions.record(unknown, |_| (0, 0)).unwrap().known);
+    let id = net.ids(&Filter { imsi: Some(new.imsi), ..Filter::default() })[0];
+    let record = net.sessions.record(id, |_| (0, 0)).unwrap();
+    assert_eq!((record.ue_ipv4, record.ue_ipv6), (None, v6));
+}
+
+/// Where signalling tells no address, that of the packets is taken; it ends nobody, and goes when one is
+/// told.
+#[test]
+fn what_packets_show_gives_way_to_what_is_told() {
+    let mut net = Net::new();
+    let v6 = Some("2001:db8:1::".parse().unwrap());
+    let new = Ue { ue: UeAddress { v4: None, v6 }, ..Ue::new(2) };
+    let (old, unknown) = half_seen(&mut net, &new);
+    let (request, mut answer) = new.create_s5();
+    answer.ue = UeAddress::default();
+    net.pair(request, answer);
+    assert_eq!(net.sessions.ue(unknown).v4, Some(OLD_V4.into()));
+    assert_eq!(net.keeper.placed[&OLD_V4.into()], None, "of two");
+    assert_eq!(net.sessions.counters().deleted, 0);
+    let (request, answer) = new.create_s11();
+    net.pair(request, answer);
+    assert_eq!(net.sessions.ue(unknown), new.ue);
+    assert_eq!(net.keeper.placed[&OLD_V4.into()], Some(old));
+    assert_eq!(net.keeper.placed[&v6.unwrap().into()], Some(unknown));
+    assert_eq!(net.sessions.counters().active, 2);
+}
