@@ -150,6 +150,8 @@ pub struct Counters {
     pub moved: u64,
     /// Past endpoints that were more than a session keeps.
     pub folded: u64,
+    /// Answers that came from or went to another address or port than their request.
+    pub astray: u64,
     /// What did not fit.
     pub refused: Refused,
 }

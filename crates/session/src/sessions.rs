@@ -7,7 +7,7 @@ use types::{ProbeId, SessionEvent, Signalling, Toward, TunnelKey, UeAddress};
 
 use crate::effects::{Counters, Effects, Full, Limits, SessionId, TunnelId, View};
 use crate::index::HashKey;
-use crate::message::Message;
+use crate::message::{Message, Owner};
 use crate::record::{Filter, Record};
 use crate::report::Cursor;
 use crate::state::{State, Targets};
@@ -75,6 +75,11 @@ impl Sessions {
     }
 
     #[cfg(test)]
+    pub(crate) fn transactions(&self) -> &Transactions {
+        &self.transactions
+    }
+
+    #[cfg(test)]
     pub(crate) fn state(&self) -> &State {
         &self.state
     }
@@ -82,13 +87,17 @@ impl Sessions {
     /// One message of the control plane.
     pub fn handle(&mut self, event: &SessionEvent, effects: &mut impl Effects) {
         self.state.settle_due(event.time_ns, effects);
-        let full = &mut self.state.counters.refused.transactions_full;
+        let mut full = 0;
         let part = part(event);
+        let Self { state, transactions, scratch } = self;
         let step = match part {
-            Part::Request => self.transactions.request(event, &mut self.scratch, full),
-            Part::Answer => self.transactions.answer(event, &mut self.scratch, full),
+            Part::Request => transactions.request(event, scratch, &mut full),
+            Part::Answer => transactions
+                .answer(event, scratch, &mut full, |request, answer| state.is_answer(request, answer)),
             Part::Neither => return,
         };
+        self.state.counters.refused.transactions_full += full;
+        self.state.counters.astray += u64::from(matches!(step, Step::Astray(_)));
         match step {
             Step::Nothing => {}
             Step::Orphan => {
@@ -96,7 +105,7 @@ impl Sessions {
                     self.state.orphan(&self.scratch, effects);
                 }
             }
-            Step::Pair(slot) => {
+            Step::Pair(slot) | Step::Astray(slot) => {
                 let Some(kept) = self.transactions.message(slot) else { return };
                 let (request, answer) =
                     if part == Part::Request { (&*self.scratch, kept) } else { (kept, &*self.scratch) };
@@ -235,6 +244,30 @@ impl Sessions {
 }
 
 impl State {
+    /// Whether an answer that came from or went to another address or port than its request is its answer
+    /// all the same: it has the right type and number, and the endpoint that it is sent to is the asker's
+    /// own: told in the request, or that of a session that the request is about. So it may answer a Context
+    /// Request that was relayed (TS 29.274 7.3.5, UDP Source Port Number), or be of a node with several
+    /// addresses.
+    fn is_answer(&self, request: &Message, answer: &Message) -> bool {
+        if request.protocol == Signalling::Pfcp {
+            let Some(seid) = answer.seid.filter(|&seid| seid != 0) else { return false };
+            let told = request.f_seid.is_some_and(|own| {
+                own.seid.0 == seid && pfcp::addresses(&own).any(|address| address == answer.destination)
+            });
+            let asked = request.seid.map_or(0, |seid| self.pfcp_of(request.destination, seid, true));
+            return told || asked != 0 && asked == self.pfcp_of(answer.destination, seid, false);
+        }
+        let Some(teid) = answer.teid.filter(|teid| teid.0 != 0) else { return false };
+        let mut told = request.f_teids(Owner::Message);
+        if told.any(|own| own.teid == teid && own.addresses().any(|address| address == answer.destination)) {
+            return true;
+        }
+        let asked = self.control_sessions(request.destination, request.teid);
+        let to = self.control_sessions(answer.destination, answer.teid);
+        asked.iter().any(|slot| to.contains(slot))
+    }
+
     fn concerned(&self, message: &Message) -> Targets {
         if message.protocol == Signalling::Pfcp {
             return self.session_of_pfcp(message).into_iter().collect();

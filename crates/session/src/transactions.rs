@@ -13,6 +13,9 @@ use crate::message::Message;
 const LIFETIME_NS: u64 = 30_000_000_000;
 /// How long an answer waits for a request that was captured after it.
 const EARLY_NS: u64 = 5_000_000_000;
+/// So many requests that wait under one sequence number, whoever sent them, are looked at for an answer
+/// that came or went another way. Where there are more, it is nobody's.
+const ALIKE_MAX: usize = 16;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -38,6 +41,19 @@ struct Transaction {
     kind: u8,
 }
 
+/// The message of a transaction. Open requests are in a list by type and sequence number, too.
+struct Body {
+    message: Message,
+    /// The transaction's.
+    slot: u32,
+    sequence: u32,
+    /// Next and previous in the list.
+    next: u32,
+    before: u32,
+    /// The place of the list, counted from 1 on; 0 for a message that is in none.
+    list: u32,
+}
+
 /// What a message is in its transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -45,6 +61,8 @@ pub(crate) enum Step {
     Nothing,
     /// Its counterpart is there, in this slot.
     Pair(u32),
+    /// The same, of an answer that came from or went to another address or port than its request.
+    Astray(u32),
     /// An answer whose request was not seen.
     Orphan,
 }
@@ -57,8 +75,10 @@ pub(crate) struct Transactions {
     oldest: usize,
     heads: Vec<u32>,
     key: HashKey,
-    bodies: Vec<Message>,
+    bodies: Vec<Body>,
     free_bodies: Vec<u32>,
+    /// First open request of a type and sequence number.
+    alike: Vec<u32>,
 }
 
 impl Transactions {
@@ -72,6 +92,7 @@ impl Transactions {
             key,
             bodies: Vec::with_capacity(slots_max),
             free_bodies: Vec::with_capacity(slots_max),
+            alike: vec![0; slots_max.next_power_of_two()],
         }
     }
 
@@ -88,12 +109,7 @@ impl Transactions {
             };
             self.key.add(state, u64::from(address.port()))
         };
-        let protocol = match event.protocol {
-            Signalling::Gtpv1 => 1,
-            Signalling::Gtpv2 => 2,
-            Signalling::Pfcp => 3,
-        };
-        let first = self.key.add(protocol, u64::from(event.sequence?));
+        let first = self.key.add(number(event.protocol), u64::from(event.sequence?));
         Some(self.key.word(address(address(first, asks), asked)))
     }
 
@@ -122,17 +138,17 @@ impl Transactions {
         0
     }
 
-    fn body(&self, body: u32) -> Option<&Message> {
+    fn body(&self, body: u32) -> Option<&Body> {
         self.bodies.get((body as usize).checked_sub(1)?)
     }
 
-    fn body_mut(&mut self, body: u32) -> Option<&mut Message> {
+    fn body_mut(&mut self, body: u32) -> Option<&mut Body> {
         self.bodies.get_mut((body as usize).checked_sub(1)?)
     }
 
     /// The message in a slot.
     pub(crate) fn message(&self, slot: u32) -> Option<&Message> {
-        self.body(self.at(slot)?.body)
+        self.body(self.at(slot)?.body).map(|body| &body.message)
     }
 
     /// A place for a message. There are as many as transactions, so there is always one.
@@ -141,7 +157,8 @@ impl Transactions {
             return body;
         }
         if self.bodies.len() < self.slots_max {
-            self.bodies.push(Message::new());
+            let message = Message::new();
+            self.bodies.push(Body { message, slot: 0, sequence: 0, next: 0, before: 0, list: 0 });
             return self.bodies.len() as u32;
         }
         0
@@ -153,8 +170,65 @@ impl Transactions {
         transaction.stage = Stage::Answered;
         let body = core::mem::take(&mut transaction.body);
         if body != 0 {
+            self.unlist(body);
             self.free_bodies.push(body);
         }
+    }
+
+    /// Where the list of requests with a type and sequence number begins.
+    fn list_of(&self, protocol: Signalling, kind: u8, sequence: u32) -> usize {
+        let word = self.key.words(number(protocol) << 8 | u64::from(kind), u64::from(sequence));
+        word as usize & (self.alike.len() - 1)
+    }
+
+    /// Enters an open request in its list.
+    fn list(&mut self, body: u32, slot: u32, sequence: u32) {
+        let Some(own) = self.body(body) else { return };
+        let list = self.list_of(own.message.protocol, own.message.kind, sequence);
+        let Some(first) = self.alike.get_mut(list) else { return };
+        let next = core::mem::replace(first, body);
+        if let Some(next) = self.body_mut(next) {
+            next.before = body;
+        }
+        if let Some(own) = self.body_mut(body) {
+            (own.slot, own.sequence, own.next, own.before, own.list) =
+                (slot, sequence, next, 0, list as u32 + 1);
+        }
+    }
+
+    /// Takes a message out of its list, where it is in one.
+    fn unlist(&mut self, body: u32) {
+        let Some(own) = self.body_mut(body) else { return };
+        let (next, before) = (own.next, own.before);
+        let Some(list) = core::mem::take(&mut own.list).checked_sub(1) else { return };
+        match self.body_mut(before) {
+            Some(before) => before.next = next,
+            None => {
+                if let Some(first) = self.alike.get_mut(list as usize) {
+                    *first = next;
+                }
+            }
+        }
+        if let Some(next) = self.body_mut(next) {
+            next.before = before;
+        }
+    }
+
+    /// The one open request that an answer fits which has come another way. Of several it is none.
+    fn astray(&self, event: &SessionEvent, fits: impl Fn(&Message) -> bool) -> Option<u32> {
+        let (kind, sequence) = (event.message.checked_sub(1)?, event.sequence?);
+        let mut body = self.alike.get(self.list_of(event.protocol, kind, sequence)).copied()?;
+        let mut found = None;
+        for _ in 0..ALIKE_MAX {
+            let Some(Body { message, slot, sequence: own, next, .. }) = self.body(body) else { return found };
+            let alike = (message.protocol, message.kind, *own) == (event.protocol, kind, sequence);
+            let in_time = event.time_ns.saturating_sub(message.time_ns) <= LIFETIME_NS;
+            if alike && in_time && fits(message) && found.replace(*slot).is_some() {
+                return None;
+            }
+            body = *next;
+        }
+        found.filter(|_| body == 0)
     }
 
     /// A request. `scratch` gets it where its answer is there already.
@@ -186,8 +260,15 @@ impl Transactions {
         Step::Nothing
     }
 
-    /// An answer; `scratch` gets it.
-    pub(crate) fn answer(&mut self, event: &SessionEvent, scratch: &mut Message, full: &mut u64) -> Step {
+    /// An answer; `scratch` gets it. `fits` tells whether it can be the answer to a request that came from
+    /// or went to another address or port.
+    pub(crate) fn answer(
+        &mut self,
+        event: &SessionEvent,
+        scratch: &mut Message,
+        full: &mut u64,
+        fits: impl Fn(&Message, &Message) -> bool,
+    ) -> Step {
         let Some(fingerprint) = self.fingerprint(event, event.destination, event.source) else {
             return Step::Nothing;
         };
@@ -205,6 +286,15 @@ impl Transactions {
             }
         } else {
             slot = self.replace_oldest(fingerprint, event.time_ns, full);
+            scratch.fill(event);
+            if let Some(asked) = self.astray(event, |request| fits(request, scratch)) {
+                // What is sent again finds this one.
+                self.done(slot);
+                if let Some(own) = self.at_mut(slot) {
+                    (own.time_ns, own.kind) = (event.time_ns, event.message);
+                }
+                return Step::Astray(asked);
+            }
         }
         self.start(slot, Stage::Early, event);
         scratch.fill(event);
@@ -215,10 +305,14 @@ impl Transactions {
     fn start(&mut self, slot: u32, stage: Stage, event: &SessionEvent) {
         let Some(transaction) = self.at(slot) else { return };
         let body = if transaction.body == 0 { self.take_body() } else { transaction.body };
+        self.unlist(body);
         let key = self.key;
-        let Some(message) = self.body_mut(body) else { return };
-        message.fill(event);
-        let digest = message.digest(key);
+        let Some(own) = self.body_mut(body) else { return };
+        own.message.fill(event);
+        let digest = own.message.digest(key);
+        if let Some(sequence) = event.sequence.filter(|_| stage == Stage::Open) {
+            self.list(body, slot, sequence);
+        }
         if let Some(transaction) = self.at_mut(slot) {
             transaction.stage = stage;
             transaction.digest = digest;
@@ -260,10 +354,11 @@ impl Transactions {
     /// Takes the transaction in a place out of the index.
     fn forget(&mut self, place: usize, now_ns: u64, full: &mut u64) {
         let Some(old) = self.slots.get(place) else { return };
-        let (fingerprint, after) = (old.fingerprint, old.chain);
+        let (fingerprint, after, body) = (old.fingerprint, old.chain, old.body);
         if old.stage == Stage::Open && now_ns.saturating_sub(old.time_ns) < LIFETIME_NS {
             *full += 1;
         }
+        self.unlist(body);
         let slot = place as u32 + 1;
         let Some(head) = self.head(fingerprint) else { return };
         if *head == slot {
@@ -280,10 +375,39 @@ impl Transactions {
         }
     }
 
+    /// The slots of all open requests, list by list; checks that these are whole.
+    #[cfg(test)]
+    pub(crate) fn lists(&self) -> Vec<u32> {
+        let mut found = Vec::new();
+        for (list, &first) in self.alike.iter().enumerate() {
+            let (mut before, mut body) = (0, first);
+            while let Some(own) = self.body(body) {
+                assert_eq!((own.before, own.list as usize), (before, list + 1));
+                let slot = self.at(own.slot).unwrap();
+                assert_eq!((slot.stage, slot.body), (Stage::Open, body));
+                found.push(own.slot);
+                (before, body) = (body, own.next);
+            }
+        }
+        let open = self.slots.iter().filter(|slot| slot.stage == Stage::Open);
+        assert_eq!(open.count(), found.len(), "every open one is in a list");
+        found
+    }
+
     /// The request that an answer is awaited for, without doing anything.
     pub(crate) fn asked(&mut self, event: &SessionEvent) -> Option<&Message> {
         let fingerprint = self.fingerprint(event, event.destination, event.source)?;
         let slot = self.find(fingerprint);
-        self.at(slot).filter(|known| known.stage == Stage::Open).and_then(|known| self.body(known.body))
+        self.at(slot).filter(|known| known.stage == Stage::Open)?;
+        self.message(slot)
+    }
+}
+
+/// A number for each protocol.
+const fn number(protocol: Signalling) -> u64 {
+    match protocol {
+        Signalling::Gtpv1 => 1,
+        Signalling::Gtpv2 => 2,
+        Signalling::Pfcp => 3,
     }
 }

@@ -1,5 +1,6 @@
 //! A small network that talks, and a keeper of the tables that believes nothing.
 
+mod astray;
 mod bounds;
 mod eps;
 mod gn;

@@ -337,3 +337,21 @@ fn a_rule_does_not_outlive_its_endpoint() {
     let record = net.sessions.record(ids[0], |_| (0, 0)).unwrap();
     assert!(!record.fteids.iter().any(|f_teid| f_teid.teid == 11), "folded");
 }
+
+/// The SMF's F-SEID, told or of the session, says whose an answer is that comes from another address.
+#[test]
+fn answers_from_another_address() {
+    let mut net = Net::new();
+    let mut astray = |mut request: SessionEvent, mut answer: SessionEvent, seid: u64| {
+        (request, answer) = net.numbered(request, answer);
+        (answer.source, answer.seid) = (std::net::SocketAddr::new(UPF2, 8805), Some(Seid(seid)));
+        net.send_all([request, answer]);
+        (net.sessions.counters().active, net.sessions.counters().astray)
+    };
+    let (request, answer) = establish(1, UPF, 100, 5);
+    assert_eq!(astray(request.clone(), answer.clone(), 104), (0, 0));
+    assert_eq!(astray(request, answer, 100), (1, 1));
+    let (request, answer) = delete(100, UPF);
+    assert_eq!(astray(request.clone(), answer.clone(), 104), (1, 1));
+    assert_eq!(astray(request, answer, 100), (0, 2));
+}
