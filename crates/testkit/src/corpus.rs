@@ -135,7 +135,7 @@ mod tests {
     fn every_frame_of_a_user_has_its_session() {
         let (sessions, ue, counts) =
             (golden_sessions().unwrap(), golden("ue").unwrap(), golden("times").unwrap());
-        assert!(sessions.len() >= 48 && ue.rows().count() >= 30);
+        assert!(sessions.len() >= 50 && ue.rows().count() >= 30);
         for row in ue.rows() {
             let (capture, session) = (row.text("capture"), row.number("session").unwrap() as usize);
             let of_capture = sessions.iter().filter(|session| session["file"] == capture);
