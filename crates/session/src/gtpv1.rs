@@ -143,7 +143,7 @@ impl State {
     /// Teardown ends all contexts that share the address, else the one NSAPI. TS 29.060 7.3.5.
     fn delete_pdp(&mut self, request: &Message, answer: &Message, effects: &mut impl Effects) {
         let (nsapi, _) = context(request);
-        let targets: Targets = self.asked_sessions(request, answer);
+        let targets: Targets = self.ended_sessions(request, answer);
         let Some(slot) = self.with_bearer(&targets, nsapi) else { return };
         self.touch(slot, answer);
         if request.teardown || !self.remove_bearer(slot, nsapi, answer.time_ns, effects) {

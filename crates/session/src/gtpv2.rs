@@ -357,8 +357,8 @@ impl State {
     /// TS 29.274 7.2.9.1, 7.2.10.1.
     fn delete_session(&mut self, request: &Message, answer: &Message, effects: &mut impl Effects) {
         let targets = match request.linked_ebi {
-            0 => self.control_sessions(request.destination, request.teid),
-            _ => self.asked_sessions(request, answer),
+            0 => self.by_request(request, answer),
+            _ => self.ended_sessions(request, answer),
         };
         let meant: Targets = match (request.linked_ebi, targets.as_slice()) {
             (0, [_]) => targets.clone(),
@@ -464,7 +464,7 @@ impl State {
 
     /// The linked EBI ends the connection, EBIs end those bearers. TS 29.274 7.2.9.2.
     fn delete_bearer(&mut self, request: &Message, answer: &Message, effects: &mut impl Effects) {
-        let targets = self.asked_sessions(request, answer);
+        let targets = self.ended_sessions(request, answer);
         if request.linked_ebi != 0 {
             if let Some(slot) = self.with_bearer(&targets, request.linked_ebi) {
                 self.end(slot, Phase::Deleted, answer.time_ns, effects);

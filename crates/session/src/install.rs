@@ -28,7 +28,7 @@ pub(crate) enum Role {
 
 /// Endpoints of which a bearer has one: a new one takes the place of the old one, also where the
 /// access has changed. `None`: there may be several.
-const fn place_of(interface: Interface) -> Option<u8> {
+pub(crate) const fn place_of(interface: Interface) -> Option<u8> {
     use Interface as I;
     match interface {
         I::S1U_ENODEB | I::S12_RNC | I::S4_SGSN_U | I::S11_MME_U => Some(1),
@@ -43,6 +43,17 @@ const fn place_of(interface: Interface) -> Option<u8> {
         I::S11_SGW => Some(9),
         I::S5S8_SGW_C | I::GN_SGSN_C | I::S2B_EPDG_C | I::S2A_TWAN_C => Some(10),
         I::S5S8_PGW_C | I::GN_GGSN_C | I::S2B_PGW_C | I::S2A_PGW_C => Some(11),
+        _ => None,
+    }
+}
+
+/// Of an endpoint of the control plane: the place of the one that it speaks to. None of an anchor: who has
+/// its endpoint now has the connection, or it has ended.
+pub(crate) fn opposite(interface: Interface) -> Option<u8> {
+    match place_of(interface) {
+        Some(8) => Some(9),
+        Some(9) => Some(8),
+        Some(10) => Some(11),
         _ => None,
     }
 }

@@ -72,9 +72,26 @@ impl State {
             _ => 0,
         };
         match by(request, true) {
-            0 => by(answer, false),
+            0 => {
+                let found = by(answer, false);
+                // One with another F-SEID of the UPF: the SMF has given its own to the next.
+                if self.knows_upf(found) { 0 } else { found }
+            }
             found => found,
         }
+    }
+
+    /// Whether the UPF's side of a PFCP session was told.
+    fn knows_upf(&self, pfcp: u32) -> bool {
+        let mut seid = self.pfcps.at(pfcp).seids;
+        while seid != 0 {
+            let own = self.seids.at(seid);
+            if own.upf && own.live {
+                return true;
+            }
+            seid = own.next;
+        }
+        false
     }
 
     /// TS 29.244 7.5.2, 7.5.3.

@@ -9,6 +9,7 @@ use crate::arena::Arena;
 use crate::effects::{Counters, Effects, Limits, Pin, SessionId, TunnelId, View};
 use crate::endpoints::{Endpoint, Endpoints, NODES_MAX};
 use crate::index::{HashKey, Index};
+use crate::install::{opposite, place_of};
 use crate::intern::Interned;
 use crate::life::Retiring;
 use crate::message::Message;
@@ -42,6 +43,13 @@ impl Who {
         fn same<T: PartialEq + Copy>(a: Option<T>, b: Option<T>) -> bool {
             a.is_none() || b.is_none() || a == b
         }
+        // Nothing in common, where both have something.
+        fn apart(one: UeAddress, two: UeAddress) -> bool {
+            one != UeAddress::default()
+                && two != UeAddress::default()
+                && (one.v4.is_none() || two.v4.is_none())
+                && (one.v6.is_none() || two.v6.is_none())
+        }
         // Signalling tells all addresses of a UE: who sends or gets packets with one of another family is
         // another one, who had the tunnel before.
         fn beyond(seen: &Who, told: &Who) -> bool {
@@ -54,6 +62,7 @@ impl Who {
         (self.imsi == other.imsi || self.imsi == Digits::NONE || other.imsi == Digits::NONE)
             && same(self.ue.v4, other.ue.v4)
             && same(self.ue.v6, other.ue.v6)
+            && !apart(self.ue, other.ue)
             && !beyond(self, other)
             && !beyond(other, self)
     }
@@ -197,10 +206,66 @@ impl State {
         found
     }
 
-    /// The sessions that a request is for: by the TEID of its header, else by that of its answer.
+    /// The sessions that a request is for: by the TEID of its header, else by that of its answer. A session
+    /// whose own endpoints speak against it has missed that its TEID was given to another: it is none of
+    /// them.
     pub(crate) fn asked_sessions(&self, request: &Message, answer: &Message) -> Targets {
-        let found = self.control_sessions(request.destination, request.teid);
-        if found.is_empty() { self.control_sessions(answer.destination, answer.teid) } else { found }
+        self.by_either(request, answer, false)
+    }
+
+    /// The same for a request that ends something. What is found by its answer alone must know no other
+    /// endpoint in the place of the one that was asked.
+    pub(crate) fn ended_sessions(&self, request: &Message, answer: &Message) -> Targets {
+        self.by_either(request, answer, true)
+    }
+
+    fn by_either(&self, request: &Message, answer: &Message, ends: bool) -> Targets {
+        let found = self.by_request(request, answer);
+        if found.is_empty() { self.between(request, answer, request, ends) } else { found }
+    }
+
+    /// The same, by the TEID of its header alone.
+    pub(crate) fn by_request(&self, request: &Message, answer: &Message) -> Targets {
+        self.between(request, request, answer, false)
+    }
+
+    /// The sessions that `hit` leads to, the one message of an exchange, and that neither the subscriber nor
+    /// the endpoint that `other` goes to speak against.
+    fn between(&self, request: &Message, hit: &Message, other: &Message, anywhere: bool) -> Targets {
+        let told = Who::told(request.imsi_word(), UeAddress::default());
+        let mut found = self.control_sessions(hit.destination, hit.teid);
+        found.retain(|slot| self.who(*slot).agrees(&told) && !self.denies(*slot, hit, other, anywhere));
+        found
+    }
+
+    /// Whether a session has another endpoint in the place of the one that `other` goes to: at the same
+    /// node or, of an anchor, which never changes, and where `anywhere` is set, at any.
+    fn denies(&self, slot: u32, hit: &Message, other: &Message, anywhere: bool) -> bool {
+        let (Some(Teid(own_teid)), Some(Teid(teid @ 1..))) = (hit.teid, other.teid) else { return false };
+        let (own_node, node) = (self.nodes.find(&hit.destination), self.nodes.find(&other.destination));
+        // One endpoint can have two names; then what is opposite of either may be meant.
+        let mut places = 0_u16;
+        for own in self.controls_of(slot).filter(|own| own.is(own_node, own_teid)) {
+            places |= own.interface().and_then(opposite).map_or(0, |place| 1 << place);
+        }
+        let (mut another, mut same) = (false, false);
+        for own in self.controls_of(slot).filter(|own| own.has(Endpoint::LIVE)) {
+            let Some(interface) = own.interface() else { continue };
+            if place_of(interface).is_some_and(|place| places >> place & 1 == 1) {
+                same |= own.teid == teid;
+                another |= anywhere || is_anchor(interface) || own.node() == node;
+            }
+        }
+        another && !same
+    }
+
+    /// The endpoints of the control plane of a session, past ones too.
+    fn controls_of(&self, slot: u32) -> impl Iterator<Item = &Endpoint> {
+        let mut next = self.sessions.at(slot).controls;
+        core::iter::from_fn(move || {
+            let own = self.controls.at(next);
+            (core::mem::replace(&mut next, own.next) != 0).then_some(own)
+        })
     }
 
     /// Of several sessions the one with this bearer; a single one also if none of its bearers is known.

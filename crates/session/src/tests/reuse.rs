@@ -192,3 +192,84 @@ fn a_sequence_number_that_comes_round_is_not_a_retransmission() {
     }
     assert_eq!(net.sessions.counters().created, 3);
 }
+
+/// An SGSN hands a number out again that the session of another, which has moved on unseen, still has.
+/// Nothing of the new holder was seen but the ends of its messages.
+#[test]
+fn an_answer_alone_does_not_end_another_session() {
+    let mut net = Net::new();
+    let (old, new) = (Ue::new(1), Ue::new(2));
+    let events = old.attach(&mut net);
+    net.send_all(events);
+    // The new one is at another SGW, which nobody told of, and has the MME's endpoint.
+    for destination in [SGW, SGW2] {
+        let mut request = v2(36, (MME, destination), new.s11.1);
+        request.linked_ebi = Some(Ebi(5));
+        net.pair(request, accepted(v2(37, (destination, MME), old.s11.0)));
+        assert_eq!(net.sessions.counters().active, 1, "{destination}");
+    }
+    let mut request = v2(99, (SGW, MME), old.s11.0);
+    request.linked_ebi = Some(Ebi(5));
+    net.pair(request, accepted(v2(100, (MME, SGW), new.s11.1)));
+    assert_eq!(net.sessions.counters().active, 1, "the SGW knows it by another number");
+    // From the PGW: an anchor never changes.
+    for (pgw, left) in [(PGW, 1), (SGSN, 1)] {
+        let mut request = v2(99, (pgw, SGW), old.sgw_c());
+        request.linked_ebi = Some(Ebi(5));
+        net.pair(request, accepted(v2(100, (SGW, pgw), new.pgw_c())));
+        assert_eq!(net.sessions.counters().active, left, "{pgw}");
+    }
+    // The tunnels of the new one are not the old one's.
+    let (mut request, mut answer) = old.modify(ENB2, 9001);
+    request.teid = Some(Teid(new.s11.1));
+    net.pair(request.clone(), answer.clone());
+    assert!(!net.is_bound(ENB2, 9001));
+    (request.teid, request.imsi) = (Some(Teid(old.s11.1)), Some(new.imsi));
+    net.pair(request.clone(), answer.clone());
+    assert!(!net.is_bound(ENB2, 9001), "of another subscriber");
+    // At an SGW that it may have moved to unseen, it is taken for its own; so is its end where it knows of
+    // no SGW.
+    (request.teid, request.imsi) = (Some(Teid(new.s11.1)), None);
+    request.destination = SocketAddr::new(SGW2, 2123);
+    answer.source = request.destination;
+    net.pair(request, answer);
+    assert!(net.is_bound(ENB2, 9001));
+    let (request, answer) = old.delete_s11();
+    net.pair(request, answer);
+    assert_eq!(net.sessions.counters().active, 0);
+}
+
+/// The same where the request finds the old session and the answer goes to another one's endpoint.
+#[test]
+fn a_number_of_the_sgw_given_out_again_ends_nobody() {
+    let mut net = Net::new();
+    let old = Ue::new(1);
+    let events = old.attach(&mut net);
+    net.send_all(events);
+    let (request, mut answer) = old.delete_s11();
+    answer.teid = Some(Teid(4711));
+    net.pair(request, answer);
+    assert_eq!(net.sessions.counters().active, 1, "the MME knows it by another number");
+    // A new MME, of which nothing was seen, may well delete it.
+    let (mut request, mut answer) = old.delete_s11();
+    request.source = SocketAddr::new(SGSN, 2123);
+    (answer.destination, answer.teid) = (request.source, Some(Teid(4711)));
+    net.pair(request, answer);
+    assert_eq!(net.sessions.counters().active, 0);
+}
+
+/// An answer alone that tells an anchor and an address of another family is of who got the anchor next.
+#[test]
+fn an_anchor_given_out_again_with_another_family() {
+    let mut net = Net::new();
+    let old = Ue::new(1);
+    let (request, answer) = old.create_s5();
+    net.pair(request, answer);
+    let v6 = Some("2001:db8:1::".parse().unwrap());
+    let new = Ue { ue: UeAddress { v4: None, v6 }, s11: (901, 902), ..old };
+    let (request, answer) = new.create_s11();
+    let (_, answer) = net.numbered(request, answer);
+    net.send(answer);
+    assert_eq!((net.only().ue_ipv4, net.only().ue_ipv6), (old.ue.v4, None));
+    assert!(!net.is_bound(SGW, new.s1_sgw()));
+}
