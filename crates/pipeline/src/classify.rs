@@ -1,12 +1,11 @@
 //! Class, key and pin of every packet.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use balance::ClusterKey;
 use batch::{Batch, Frame, RxCounters, Slot};
-use types::{Key, LinkType, TrafficClass, TunnelKey};
-use wire::{Dissection, Fragment, Tpdu, User};
+use types::{Key, LinkType, TrafficClass};
+use wire::{Dissection, Fragment};
 
 use crate::fragments::{Fragments, Origin};
 use crate::linear::Linear;
@@ -55,7 +54,8 @@ impl Classify {
 
     #[inline(always)]
     fn classify<F: Frame, const FLOWS: bool>(&mut self, batch: &mut Batch<F>, readings: &mut Readings) {
-        let mut user_packets = 0;
+        let mut others = 0;
+        let all = batch.len() as u64;
         let mut malformed = false;
         let ethernet = self.link == LinkType::Ethernet;
         for slot in batch.live() {
@@ -70,16 +70,16 @@ impl Classify {
                     batch.flow.set(slot, self.cluster.flow(pin, tpdu.ports));
                 }
                 batch.class.set(slot, TrafficClass::GtpU);
-                readings.set(slot, of_tpdu(&tpdu));
-                user_packets += 1;
+                readings.set_tpdu(slot, &tpdu);
                 continue;
             }
             let class = self.walk(batch, readings, slot);
             batch.class.set(slot, class);
             malformed |= batch.malformed.get(slot).is_some();
             self.counters.class(class, 1);
+            others += 1;
         }
-        self.counters.class(TrafficClass::GtpU, user_packets);
+        self.counters.class(TrafficClass::GtpU, all - others);
         if malformed {
             self.count_malformed(batch);
         }
@@ -123,18 +123,6 @@ impl Classify {
     }
 }
 
-#[inline(always)]
-fn of_tpdu(tpdu: &Tpdu) -> Reading {
-    Reading {
-        tunnel: Some(TunnelKey { receiver: IpAddr::V4(tpdu.receiver.into()), teid: tpdu.teid }),
-        sender: IpAddr::V4(tpdu.sender.into()),
-        user: Some(User { addresses: tpdu.addresses, bytes: tpdu.bytes }),
-        toward: tpdu.toward,
-        counts: true,
-        plain: None,
-    }
-}
-
 fn of_dissection(found: &Dissection) -> Reading {
     let layers = &found.layers;
     let tunnel = match found.key {
@@ -152,5 +140,68 @@ fn of_dissection(found: &Dissection) -> Reading {
             Key::Outer(pair) if found.class == TrafficClass::Other => Some(pair),
             _ => None,
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use replay::HeapFrame;
+    use testkit::{Extension, Gtpu, Ipv4, Ipv6, PDU_SESSION_CONTAINER, Packet, pdu_session_container};
+
+    /// A user's packet of the common shape.
+    fn frame(vlan: bool, uplink: Option<bool>, v6: bool) -> Vec<u8> {
+        let content = pdu_session_container(uplink.unwrap_or_default(), 9);
+        let container = [Extension { kind: PDU_SESSION_CONTAINER, content: &content }];
+        let extensions: &[_] = if uplink.is_some() { &container } else { &[] };
+        let mut bytes = Vec::new();
+        let mut packet = Packet::new(&mut bytes);
+        packet.ethernet([2; 6], [4; 6]);
+        if vlan {
+            packet.vlan(0x8100, 100);
+        }
+        packet.ipv4(&Ipv4::new([192, 0, 2, 1].into(), [198, 51, 100, 2].into()));
+        packet.udp(2152, 2152).gtpu(&Gtpu { extensions, ..Gtpu::t_pdu(0xdead_beef) });
+        if v6 {
+            packet.ipv6(&Ipv6::new("2001:db8::1".parse().unwrap(), "2001:db8:ffff::2".parse().unwrap()));
+        } else {
+            packet.ipv4(&Ipv4::new([10, 0, 0, 1].into(), [203, 0, 113, 2].into()));
+        }
+        packet.udp(1, 2).payload(&[7; 33]).finish();
+        bytes
+    }
+
+    /// What is kept of the common shape, and what is read again of it, is what the long way finds; a
+    /// slot keeps nothing of the packet that it had before.
+    #[test]
+    fn both_ways_tell_the_same() {
+        let counters = Arc::new(RxCounters::default());
+        let mut classify =
+            Classify::new(LinkType::Ethernet, ClusterKey::new("x"), false, Fragments::new(4, 1), counters);
+        let mut readings = Readings::new();
+        let mut batch = Batch::new();
+        for (vlan, v6) in [(false, false), (true, true), (true, false), (false, true)] {
+            for uplink in [None, Some(true), Some(false)] {
+                let bytes = frame(vlan, uplink, v6);
+                let slot = batch.push_received(HeapFrame::from_vec(bytes.clone()), 0, 0).unwrap();
+                classify.run(&mut batch, &mut readings);
+                let expected = of_dissection(&wire::dissect(LinkType::Ethernet, &bytes));
+                assert!(expected.tunnel.is_some() && expected.user.is_some() && expected.counts);
+                assert_eq!(readings.user(slot), expected.user);
+                assert_eq!(readings.tunnel(slot), expected.tunnel);
+                assert_eq!(readings.get(slot, batch.head(slot)), expected);
+                batch.clear();
+
+                // The same, cut short: only the long way reads it.
+                let cut = bytes[..bytes.len() - 40].to_vec();
+                let slot = batch.push_received(HeapFrame::from_vec(cut.clone()), 0, 0).unwrap();
+                classify.run(&mut batch, &mut readings);
+                let expected = of_dissection(&wire::dissect(LinkType::Ethernet, &cut));
+                assert_eq!(readings.user(slot), None);
+                assert_eq!(readings.tunnel(slot), expected.tunnel);
+                assert_eq!(readings.get(slot, batch.head(slot)), expected);
+                batch.clear();
+            }
+        }
     }
 }

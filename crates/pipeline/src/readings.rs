@@ -1,11 +1,15 @@
 //! What the receiver has read of each packet of a batch, beside the batch's own columns: needed until
 //! it is known whose the packet is, and not beyond.
+//!
+//! Of a user's packet of the common shape only that is kept which a packet of a known tunnel needs:
+//! some words in columns. Of the others there is the whole [`Reading`], in an array that nobody touches
+//! for the common shape.
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use batch::{BATCH, Slot};
-use types::{Pair, Toward, TunnelKey};
-use wire::{Addresses, User};
+use batch::{BATCH, Column, Slot};
+use types::{Pair, Teid, Toward, TunnelKey};
+use wire::{Addresses, Tpdu, User};
 
 /// What was read of one packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,30 +46,125 @@ impl Reading {
     }
 }
 
+/// What is in the columns for a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    /// A user's packet of the common shape, IPv4 inside.
+    V4,
+    /// The same, IPv6 inside.
+    V6,
+    /// Nothing: it was read the long way.
+    Whole,
+}
+
 /// One reading for each slot of a batch.
 #[derive(Debug)]
-pub struct Readings(Box<[Reading; BATCH]>);
+pub struct Readings {
+    /// Receiver and TEID.
+    tunnels: Column<u64>,
+    /// Inner addresses, source first.
+    v4: Column<u64>,
+    /// The length of the inner packet.
+    bytes: Column<u16>,
+    kept: Column<Kept>,
+    /// Inner addresses, where they are longer.
+    v6: Box<Column<[u128; 2]>>,
+    whole: Box<[Reading; BATCH]>,
+}
 
 impl Readings {
     /// Readings of nothing.
     #[must_use]
     pub fn new() -> Self {
-        Self(Box::new([Reading::NONE; BATCH]))
+        Self {
+            tunnels: Column::new(0),
+            v4: Column::new(0),
+            bytes: Column::new(0),
+            kept: Column::new(Kept::Whole),
+            v6: Box::new(Column::new([0; 2])),
+            whole: Box::new([Reading::NONE; BATCH]),
+        }
     }
 
-    /// What was read of a slot's packet.
+    /// The tunnel that a slot's packet goes by.
     #[inline(always)]
     #[must_use]
-    #[expect(clippy::indexing_slicing, reason = "a slot is below BATCH by construction")]
-    pub const fn get(&self, slot: Slot) -> &Reading {
-        &self.0[slot.index()]
+    pub fn tunnel(&self, slot: Slot) -> Option<TunnelKey> {
+        if self.kept.get(slot) == Kept::Whole {
+            return self.whole(slot).tunnel;
+        }
+        let tunnel = self.tunnels.get(slot);
+        let receiver = IpAddr::V4(Ipv4Addr::from_bits((tunnel >> 32) as u32));
+        Some(TunnelKey { receiver, teid: Teid(tunnel as u32) })
     }
 
-    /// Sets what was read of a slot's packet.
+    /// The user's packet in the tunnel, where a slot's packet has the common shape.
+    #[inline(always)]
+    #[must_use]
+    pub const fn user(&self, slot: Slot) -> Option<User> {
+        let addresses = match self.kept.get(slot) {
+            Kept::V4 => {
+                let pair = self.v4.get(slot);
+                Addresses::V4 { source: (pair >> 32) as u32, destination: pair as u32 }
+            }
+            Kept::V6 => {
+                let [source, destination] = self.v6.get(slot);
+                Addresses::V6 { source, destination }
+            }
+            Kept::Whole => return None,
+        };
+        Some(User { addresses, bytes: self.bytes.get(slot) })
+    }
+
+    /// All that was read of a slot's packet, whose first segment is `head`: what is not kept of the
+    /// common shape is read again.
+    #[inline(never)]
+    #[must_use]
+    pub fn get(&self, slot: Slot, head: &[u8]) -> Reading {
+        if self.kept.get(slot) == Kept::Whole {
+            return *self.whole(slot);
+        }
+        let tpdu = wire::tpdu::<false>(head);
+        debug_assert!(tpdu.is_some(), "it was of the common shape a moment ago");
+        tpdu.map_or(Reading::NONE, |tpdu| Reading {
+            tunnel: self.tunnel(slot),
+            sender: IpAddr::V4(tpdu.sender.into()),
+            user: self.user(slot),
+            toward: tpdu.toward,
+            counts: true,
+            plain: None,
+        })
+    }
+
+    /// Keeps of a packet of the common shape what a known tunnel needs of it.
+    #[inline(always)]
+    pub fn set_tpdu(&mut self, slot: Slot, tpdu: &Tpdu) {
+        self.tunnels.set(slot, u64::from(tpdu.receiver) << 32 | u64::from(tpdu.teid.0));
+        self.bytes.set(slot, tpdu.bytes);
+        match tpdu.addresses {
+            Addresses::V4 { source, destination } => {
+                self.v4.set(slot, u64::from(source) << 32 | u64::from(destination));
+                self.kept.set(slot, Kept::V4);
+            }
+            Addresses::V6 { source, destination } => {
+                self.v6.set(slot, [source, destination]);
+                self.kept.set(slot, Kept::V6);
+            }
+        }
+    }
+
+    /// Sets what was read of any other packet.
     #[inline(always)]
     #[expect(clippy::indexing_slicing, reason = "a slot is below BATCH by construction")]
     pub const fn set(&mut self, slot: Slot, reading: Reading) {
-        self.0[slot.index()] = reading;
+        self.kept.set(slot, Kept::Whole);
+        self.whole[slot.index()] = reading;
+    }
+
+    #[inline(always)]
+    #[expect(clippy::indexing_slicing, reason = "a slot is below BATCH by construction")]
+    const fn whole(&self, slot: Slot) -> &Reading {
+        &self.whole[slot.index()]
     }
 }
 
