@@ -149,11 +149,6 @@ impl StageRival {
     fn burst(&mut self) -> &Batch<Bytes> {
         let batch = &mut *self.batch;
         self.queue.receive(batch);
-        for slot in batch.live() {
-            if let Some(frame) = batch.frame(slot) {
-                prefetch(frame.0);
-            }
-        }
         self.classify.run(batch, &mut self.readings);
         batch
     }

@@ -58,6 +58,22 @@ pub fn prefetch<T: ?Sized>(value: &T) {
     let _ = value;
 }
 
+/// Asks for the cache line that `bytes` begin in and for the next one, whether they reach that far or not.
+#[inline(always)]
+pub fn prefetch_two(bytes: &[u8]) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let line = bytes.as_ptr().cast::<i8>();
+        // SAFETY: a prefetch of any address, valid or not, has no effect on memory and cannot fault.
+        unsafe { core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(line) }
+        let next = line.wrapping_add(64);
+        // SAFETY: as above.
+        unsafe { core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(next) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = bytes;
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     #[test]
@@ -73,5 +89,6 @@ mod tests {
     fn prefetch_takes_anything() {
         super::prefetch::<[u8]>(&[]);
         super::prefetch("text");
+        super::prefetch_two(&[]);
     }
 }

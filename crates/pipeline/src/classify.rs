@@ -11,6 +11,11 @@ use crate::fragments::{Fragments, Origin};
 use crate::linear::Linear;
 use crate::readings::{Reading, Readings};
 
+/// Packets whose first two lines, which the headers end in, are asked for before they are read. Asked
+/// for all at once they would wait for each other, and nothing be done meanwhile; those asked for first
+/// would be gone again.
+const AHEAD: usize = 16;
+
 /// Reads the headers and sets class, pin and flow, and what a session can be found by. Later fragments
 /// follow the first.
 #[derive(Debug)]
@@ -58,7 +63,14 @@ impl Classify {
         let all = batch.len() as u64;
         let mut malformed = false;
         let ethernet = self.link == LinkType::Ethernet;
+        let mut ahead = batch.live();
+        for slot in ahead.by_ref().take(AHEAD) {
+            cpu::prefetch_two(batch.head(slot));
+        }
         for slot in batch.live() {
+            if let Some(slot) = ahead.next() {
+                cpu::prefetch_two(batch.head(slot));
+            }
             let head = batch.head(slot);
             // A frame of several segments may end its headers beyond the first one.
             let whole = batch.frame(slot).is_some_and(|frame| frame.len() == head.len());
