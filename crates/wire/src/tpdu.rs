@@ -3,7 +3,6 @@
 
 use types::{FlowPorts, PortPair, Teid, Toward, TrafficClass};
 
-use crate::dissect::names_gtpu;
 use crate::ethernet::ether_type;
 use crate::gtpu::{Extensions, PduSession, message};
 use crate::network::{Addresses, protocol};
@@ -83,13 +82,11 @@ pub fn tpdu<const PORTS: bool>(frame: &[u8]) -> Option<Tpdu> {
             (toward, rest) = behind_extensions(optional[3], rest)?;
         }
     }
-    let (addresses, bytes, ports) = inner::<PORTS>(rest)?;
     let [sender, receiver] =
         [[head[26], head[27], head[28], head[29]], [head[30], head[31], head[32], head[33]]]
             .map(u32::from_be_bytes);
     let teid = Teid(u32::from_be_bytes([head[46], head[47], head[48], head[49]]));
-    // A length is at most what was just cut to fit, which had 16 bits.
-    let bytes = bytes.min(rest.len()) as u16;
+    let (addresses, bytes, ports) = inner::<PORTS>(rest)?;
     Some(Tpdu { sender, receiver, teid, toward, addresses, bytes, ports })
 }
 
@@ -111,7 +108,8 @@ fn behind_extensions(mut next: u8, mut rest: &[u8]) -> Option<(Option<Toward>, &
     Some((session.and_then(|session| session.toward), rest))
 }
 
-type Inner = (Addresses, usize, FlowPorts);
+/// Addresses, length, ports.
+type Inner = (Addresses, u16, FlowPorts);
 
 #[inline(always)]
 fn inner<const PORTS: bool>(rest: &[u8]) -> Option<Inner> {
@@ -126,7 +124,7 @@ fn inner<const PORTS: bool>(rest: &[u8]) -> Option<Inner> {
         let destination = u32::from_be_bytes([ip[16], ip[17], ip[18], ip[19]]);
         let ports = ports::<PORTS>(ip[9], rest, 20)?;
         let addresses = Addresses::V4 { source, destination };
-        return Some((addresses, total, addresses.flow(ip[9], ports)));
+        return Some((addresses, length(total, rest), addresses.flow(ip[9], ports)));
     }
     inner_v6::<PORTS>(rest)
 }
@@ -145,26 +143,33 @@ fn inner_v6<const PORTS: bool>(rest: &[u8]) -> Option<Inner> {
     let ports = ports::<PORTS>(ip[6], rest, 40)?;
     let addresses = Addresses::V6 { source, destination };
     let total = usize::from(be16(ip[4], ip[5])).wrapping_add(40);
-    Some((addresses, total, addresses.flow(ip[6], ports)))
+    Some((addresses, length(total, rest), addresses.flow(ip[6], ports)))
+}
+
+/// What a header states of its packet, at most what is there: that was cut to fit a length of 16 bits.
+#[inline(always)]
+fn length(states: usize, rest: &[u8]) -> u16 {
+    states.min(rest.len()) as u16
 }
 
 /// Ports where the protocol has them; GTP-U inside GTP-U is for the long way, whoever asks.
+///
+/// Protocols come in no order that a branch could learn: the words are read whatever they are, and one
+/// comparison tells.
 #[inline(always)]
 fn ports<const PORTS: bool>(protocol: u8, packet: &[u8], at: usize) -> Option<PortPair> {
-    let wanted = match protocol {
-        protocol::UDP => true,
-        protocol::TCP | protocol::SCTP => PORTS,
-        _ => false,
+    let wanted = protocol == protocol::UDP || PORTS && matches!(protocol, protocol::TCP | protocol::SCTP);
+    let Some(four) = packet.get(at..).and_then(<[u8]>::first_chunk::<4>) else {
+        return if wanted { None } else { Some(PortPair::default()) };
     };
-    if !wanted {
-        return Some(PortPair::default());
-    }
-    let four = packet.get(at..)?.first_chunk::<4>()?;
     let ports = PortPair { source: be16(four[0], four[1]), destination: be16(four[2], four[3]) };
-    if protocol == protocol::UDP && names_gtpu(ports) {
+    // 0 where one of them is that port.
+    let [source, destination] =
+        [ports.source, ports.destination].map(|port| u32::from(port ^ TrafficClass::GTP_U_PORT));
+    if source.wrapping_mul(destination) | u32::from(protocol ^ protocol::UDP) == 0 {
         return None;
     }
-    Some(if PORTS { ports } else { PortPair::default() })
+    Some(if PORTS && wanted { ports } else { PortPair::default() })
 }
 
 #[inline(always)]
