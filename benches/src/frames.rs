@@ -161,10 +161,8 @@ impl RxQueue for Endless {
     fn receive(&mut self, batch: &mut Batch<Bytes>) -> usize {
         let ready = &self.frames[self.next..];
         let count = ready.len().min(batch.room());
-        for frame in &ready[..count] {
-            // There is room: no more are taken.
-            let _ = batch.push_received(*frame, 0, frame.0.len() as u32);
-        }
+        let count =
+            batch.extend_received(ready[..count].iter().map(|frame| (*frame, 0, frame.0.len() as u32)));
         self.next += count;
         if self.next == self.frames.len() {
             self.next = 0;
@@ -216,5 +214,19 @@ mod tests {
             })
             .collect();
         assert_eq!(sizes, [64, 36, 64, 36]);
+    }
+    #[test]
+    fn a_batch_takes_what_it_has_room_for() {
+        let frames = pool(Shape::Plain, 100);
+        let mut batch = Batch::new();
+        let mut arriving = frames.iter().enumerate().map(|(time, frame)| (*frame, time as u64, 1));
+        assert_eq!(batch.extend_received(arriving.by_ref().take(3)), 3);
+        let first = batch.live().next().unwrap();
+        drop(batch.take(first));
+        assert_eq!(batch.extend_received(&mut arriving), 61);
+        assert_eq!(batch.extend_received(&mut arriving), 0);
+        let times: Vec<_> = batch.live().map(|slot| batch.time_ns.get(slot)).collect();
+        assert_eq!(times, (1..64).collect::<Vec<_>>());
+        assert_eq!(arriving.next().map(|(_, time, _)| time), Some(64));
     }
 }

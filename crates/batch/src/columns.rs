@@ -228,6 +228,31 @@ impl<F: Frame> Batch<F> {
         Ok(slot)
     }
 
+    /// Appends packets as they arrive, each with its time and its length on the wire, as long as there
+    /// is room. Returns how many.
+    #[inline(always)]
+    pub fn extend_received(&mut self, packets: impl IntoIterator<Item = (F, u64, u32)>) -> usize {
+        let first = self.filled;
+        // Counted here and not in the batch, where each packet would wait for the one before it.
+        let mut filled = first;
+        let places = self.frames.get_mut(usize::from(first)..).unwrap_or_default();
+        for (place, (frame, time_ns, wire_bytes)) in places.iter_mut().zip(packets) {
+            let slot = Slot(filled);
+            *place = Some(frame);
+            self.time_ns.set(slot, time_ns);
+            self.wire_bytes.set(slot, wire_bytes);
+            self.malformed.set(slot, None);
+            self.verdict.set(slot, Verdict::NONE);
+            filled += 1;
+        }
+        let count = filled - first;
+        if count > 0 {
+            self.live |= (u64::MAX >> ((64 - count) & 63)) << (first & 63);
+            self.filled = filled;
+        }
+        usize::from(count)
+    }
+
     /// The frame of a slot; `None` once it was taken.
     #[inline(always)]
     #[must_use]

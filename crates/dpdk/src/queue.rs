@@ -82,23 +82,24 @@ impl batch::RxQueue for RxQueue {
         }
         // SAFETY: the driver wrote `got` mbufs and gave its reference to each of them up.
         unsafe { frames.set_len(usize::from(got)) };
-        match &mut self.timestamps {
+        let pushed = match &mut self.timestamps {
             Timestamps::Micros { offset, flag, last_ns } => {
-                for frame in frames {
+                batch.extend_received(frames.into_iter().map(|frame| {
                     if let Some(micros) = frame.dynamic(*offset, *flag) {
                         *last_ns = micros.wrapping_mul(1000);
                     }
-                    push(batch, frame, *last_ns);
-                }
+                    arrived(frame, *last_ns)
+                }))
             }
             Timestamps::Host => {
                 let now_ns = host_ns();
-                frames.into_iter().for_each(|frame| push(batch, frame, now_ns));
+                batch.extend_received(frames.into_iter().map(|frame| arrived(frame, now_ns)))
             }
             Timestamps::Given(now_ns) => {
-                frames.into_iter().for_each(|frame| push(batch, frame, *now_ns));
+                batch.extend_received(frames.into_iter().map(|frame| arrived(frame, *now_ns)))
             }
-        }
+        };
+        debug_assert_eq!(pushed, usize::from(got), "no more was asked for than the batch has room for");
         usize::from(got)
     }
 
@@ -118,12 +119,12 @@ fn host_ns() -> u64 {
     now.as_secs().wrapping_mul(1_000_000_000).wrapping_add(u64::from(now.subsec_nanos()))
 }
 
+/// A frame with its time and its length.
 #[inline(always)]
-fn push(batch: &mut Batch<Mbuf>, frame: Mbuf, time_ns: u64) {
+fn arrived(frame: Mbuf, time_ns: u64) -> (Mbuf, u64, u32) {
     // An mbuf's length is 32 bits.
     let wire_bytes = frame.len() as u32;
-    let pushed = batch.push_received(frame, time_ns, wire_bytes);
-    debug_assert!(pushed.is_ok(), "no more was asked for than the batch has room for");
+    (frame, time_ns, wire_bytes)
 }
 
 /// What a port can send.
