@@ -409,8 +409,23 @@ impl<F: Frame> Resolve<F> {
                 cpu::prefetch(line);
             }
         }
+        for (&slot, &found) in run.iter().zip(&found) {
+            self.ask_for_ue(readings, slot, TunnelId(found));
+        }
         for (&slot, found) in run.iter().zip(found) {
             self.user(batch, readings, slot, TunnelId(found));
+        }
+    }
+
+    /// Asks for what [`Self::told`] looks up.
+    #[inline(always)]
+    fn ask_for_ue(&self, readings: &Readings, slot: Slot, tunnel: TunnelId) {
+        let Some(binding) = self.line(tunnel).map(Line::binding) else { return };
+        if binding.standing == Standing::Told {
+            if let Some(address) = readings.user(slot).and_then(|user| ue_of(user.addresses, binding.toward))
+            {
+                self.ues.prefetch(packed(address));
+            }
         }
     }
 
@@ -582,11 +597,7 @@ impl<F: Frame> Resolve<F> {
     /// A tunnel whose control plane was never seen goes where the session goes that is known to have
     /// its UE's address.
     fn told(&self, verdict: Verdict, toward: Option<Toward>, addresses: Addresses) -> Verdict {
-        let address = match toward {
-            Some(Toward::Uplink) => addresses.source(),
-            Some(Toward::Downlink) => addresses.destination(),
-            None => return verdict,
-        };
+        let Some(address) = ue_of(addresses, toward) else { return verdict };
         self.known_place(address).map_or(verdict, |place| place.verdict)
     }
 
@@ -653,5 +664,15 @@ impl<F: Frame> Resolve<F> {
 
     fn known_place(&self, address: IpAddr) -> Option<Place> {
         self.find_place(address).filter(|place| place.known)
+    }
+}
+
+/// The address at the UE's end.
+#[inline(always)]
+const fn ue_of(addresses: Addresses, toward: Option<Toward>) -> Option<IpAddr> {
+    match toward {
+        Some(Toward::Uplink) => Some(addresses.source()),
+        Some(Toward::Downlink) => Some(addresses.destination()),
+        None => None,
     }
 }

@@ -38,6 +38,12 @@ impl Reader {
         None
     }
 
+    /// Asks for the line that [`Self::lookup`] begins with.
+    #[inline(always)]
+    pub fn prefetch(&self, key: PackedKey) {
+        self.shared.prefetch(self.shared.home(key));
+    }
+
     /// Writes the value of each key to the same place of `values`, or 0 where there is none. All lines
     /// are asked for before the first one is read. What is longer in one of the two is left alone.
     #[inline]
