@@ -91,18 +91,11 @@ fn burst<'a, T>(all: &'a [T], at: &mut usize) -> &'a [T] {
     burst
 }
 
-/// As the receiver does it.
-#[inline(always)]
-fn prefetch(frame: &[u8]) {
-    cpu::prefetch(frame);
-    cpu::prefetch(frame.get(64..).unwrap_or(frame));
-}
-
 /// The Rust functions that the stage is made of, in the loop of the twin.
 #[inline(never)]
 fn function(cluster: &ClusterKey, burst: &[Bytes], out: &mut Findings) -> u64 {
     for frame in burst {
-        prefetch(frame.0);
+        cpu::prefetch_two(frame.0);
     }
     let mut understood = 0_u64;
     for (index, (frame, (pin, class))) in
@@ -124,8 +117,8 @@ fn by_the_book(cluster: &ClusterKey, frame: Bytes) -> (TrafficClass, u64) {
     (found.class, cluster.pin(&found.key))
 }
 
-/// The stage of the pipeline, with what the receiver does around it: a burst is pushed into a batch,
-/// the first lines of each packet asked for, the batch emptied at the end.
+/// The stage of the pipeline, which asks for the lines of the packets by itself, with what is done around
+/// it: a burst is put into a batch, the batch emptied at the end.
 struct StageRival {
     queue: Endless,
     classify: Classify,
