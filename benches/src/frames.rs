@@ -222,7 +222,7 @@ mod tests {
         let mut arriving = frames.iter().enumerate().map(|(time, frame)| (*frame, time as u64, 1));
         assert_eq!(batch.extend_received(arriving.by_ref().take(3)), 3);
         let first = batch.live().next().unwrap();
-        drop(batch.take(first));
+        assert!(batch.take(first).is_some());
         assert_eq!(batch.extend_received(&mut arriving), 61);
         assert_eq!(batch.extend_received(&mut arriving), 0);
         let times: Vec<_> = batch.live().map(|slot| batch.time_ns.get(slot)).collect();
