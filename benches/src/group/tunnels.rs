@@ -24,8 +24,8 @@ const fn key(number: u32) -> u64 {
     (receiver as u64) << 32 | number.wrapping_mul(0x9e37_79b1) as u64
 }
 
-const fn value(key: u64) -> u64 {
-    (key >> 2) | 1
+const fn value(key: u64) -> u32 {
+    ((key ^ key >> 32) as u32 >> 2) | 1
 }
 
 const fn packed(key: u64) -> PackedKey {
@@ -40,7 +40,7 @@ pub(super) fn run(scale: &Scale) -> Vec<Outcome> {
 struct Tables {
     /// As much memory as the lines of our table.
     lines: Array<[u64; 8]>,
-    naive: HashMap<u64, u64>,
+    naive: HashMap<u64, u32>,
     reader: Reader,
     here: EpochReader,
     #[cfg(feature = "dpdk")]
@@ -59,7 +59,7 @@ fn all(scale: &Scale) -> Vec<Outcome> {
         writer.insert(packed(key), value(key)).unwrap();
         naive.insert(key, value(key));
         #[cfg(feature = "dpdk")]
-        peer.add(key, value(key));
+        peer.add(key, u64::from(value(key)));
     }
     let mut lines =
         Array::<[u64; 8]>::zeroed((count.div_ceil(3) + count / 96) as usize, Pages::Huge).unwrap();
@@ -155,7 +155,7 @@ fn floor(lines: &[[u64; 8]], keys: &[u64]) -> u64 {
 }
 
 #[inline(always)]
-fn ours(tables: &mut Tables, keys: &[u64], values: &mut [u64; BURST]) {
+fn ours(tables: &mut Tables, keys: &[u64], values: &mut [u32; BURST]) {
     let mut packed_keys = [PackedKey::NONE; BURST];
     for (place, &key) in packed_keys.iter_mut().zip(keys) {
         *place = packed(key);
@@ -175,7 +175,8 @@ fn check(tables: &mut Tables, keys: &[u64]) {
         {
             let mut data = [0; 64];
             let found = tables.peer.lookup(keys, &mut data);
-            let peer = (0..keys.len()).map(|place| if found >> place & 1 != 0 { data[place] } else { 0 });
+            let peer =
+                (0..keys.len()).map(|place| if found >> place & 1 != 0 { data[place] } else { 0 } as u32);
             assert!(values.into_iter().zip(peer).all(|(ours, peer)| ours == peer));
         }
     }

@@ -1,6 +1,6 @@
 //! What needs `unsafe` outside DPDK: the time-stamp counter, prefetch, arrays on huge pages, the lockless
-//! ring that carries packets from one core to another, and the epochs by which a writer knows that no
-//! reader looks any more.
+//! ring that carries packets from one core to another, the epochs by which a writer knows that no reader
+//! looks any more, and comparing several words at once.
 //!
 //! Nothing here knows a packet. Nothing allocates after construction, and nothing waits: a full ring
 //! says so.
@@ -17,10 +17,14 @@
 
 mod array;
 mod epoch;
+mod equal;
 mod ring;
 
 pub use array::{Array, Backing, Pages};
 pub use epoch::{EpochReader, Epochs};
+#[cfg(target_arch = "x86_64")]
+pub use equal::Avx;
+pub use equal::{Equal, OneByOne};
 pub use ring::{Consumer, Gauge, Producer, ring};
 
 /// The time-stamp counter: TSC cycles since the machine started. They tick at a constant rate,
@@ -74,6 +78,19 @@ pub fn prefetch_two(bytes: &[u8]) {
     let _ = bytes;
 }
 
+/// The same for one of many, without a look at how many there are.
+#[inline(always)]
+pub fn prefetch_at<T>(values: &[T], index: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let line = values.as_ptr().wrapping_add(index).cast::<i8>();
+        // SAFETY: as in `prefetch`: any address, valid or not.
+        unsafe { core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(line) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (values, index);
+}
+
 #[cfg(all(test, not(loom)))]
 mod tests {
     #[test]
@@ -90,5 +107,6 @@ mod tests {
         super::prefetch::<[u8]>(&[]);
         super::prefetch("text");
         super::prefetch_two(&[]);
+        super::prefetch_at(&[1, 2, 3], usize::MAX);
     }
 }

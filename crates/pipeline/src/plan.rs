@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use balance::{Balancer, ClusterKey};
 use batch::{Frame, RxQueue, Sink, TxCounters, TxQueue};
-use session::{Reader, Sessions, TableLimits, TunnelLimits, TunnelReader};
+use session::{Sessions, TableLimits, TunnelLimits, TunnelReader};
 use types::{LinkType, PortId};
 
 use crate::inquiry::{self, Desk};
 use crate::lines::Lines;
 use crate::resolve::{self, Inbox, Keeper, Resolve};
-use crate::tracker::{self, Tracker};
+use crate::tracker::{self, PlaceReader, Tracker, Verdicts};
 use crate::{
     Balance, Board, Classify, Decap, Deliver, Dispatch, Fragments, Handover, Intake, Overflow, Receiver,
     Target, Worker, Writer,
@@ -239,7 +239,7 @@ struct Keepers<F: Frame> {
     first: Option<Keeper<F>>,
     others: Vec<(cpu::Producer<batch::Packet<F>>, cpu::Producer<resolve::Note>)>,
     tunnels: TunnelReader,
-    ues: Reader,
+    ues: PlaceReader,
     epochs: cpu::Epochs,
     lines: Arc<[Lines]>,
     desk: Desk,
@@ -265,12 +265,14 @@ impl<F: Frame> Keepers<F> {
             seed: plan.seed.rotate_left(32),
         };
         let (ue_writer, ues) = session::table(of_ues, &epochs).map_err(no_memory)?;
+        let verdicts = Verdicts::new(limits.sessions_max, pages).map_err(no_memory)?;
+        let ues = PlaceReader { ues, verdicts: verdicts.clone() };
         let lines = (0..receivers).map(|_| Lines::new(limits.tunnels_max as usize + 1, pages));
         let lines: Arc<[Lines]> = lines.collect::<Result<_, _>>().map_err(no_memory)?;
         let (desk, window) = inquiry::desk();
         let tracker = Tracker::new(tracker::Parts {
             sessions: Sessions::new(limits.clone(), plan.seed, plan.cluster.session_key()),
-            sessions_max: limits.sessions_max,
+            verdicts,
             tunnels: tunnel_writer,
             ues: ue_writer,
             epochs: epochs.clone(),

@@ -8,7 +8,7 @@ use arrayvec::ArrayVec;
 use balance::ClusterKey;
 use batch::{BATCH, Batch, Frame, Packet, RxCounters, Slot, TxCounters};
 use cpu::{Consumer, EpochReader, Producer};
-use session::{PackedKey, Reader, TunnelId, TunnelReader};
+use session::{PackedKey, TunnelId, TunnelReader};
 use tdb::Hold;
 use types::{DropReason, Key, Pair, Toward, TunnelKey, Verdict};
 use wire::Addresses;
@@ -17,7 +17,7 @@ use crate::accounts::HoldCounters;
 use crate::lines::{Binding, Line, Lines, Match, Standing, can_be_ue};
 use crate::outbox::Outbox;
 use crate::readings::{Reading, Readings};
-use crate::tracker::{Place, Tracker, packed};
+use crate::tracker::{Found, PlaceReader, Tracker};
 use crate::{Dispatch, Overflow};
 
 /// A packet that waits until its session is known.
@@ -56,7 +56,7 @@ pub(crate) enum Keeper<F: Frame> {
 pub(crate) struct Parts<F: Frame> {
     pub(crate) keeper: Keeper<F>,
     pub(crate) tunnels: TunnelReader,
-    pub(crate) ues: Reader,
+    pub(crate) ues: PlaceReader,
     pub(crate) presence: EpochReader,
     pub(crate) lines: Arc<[Lines]>,
     /// Which of the lines are this receiver's.
@@ -73,7 +73,7 @@ pub(crate) struct Parts<F: Frame> {
 pub(crate) struct Resolve<F: Frame> {
     keeper: Keeper<F>,
     tunnels: TunnelReader,
-    ues: Reader,
+    ues: PlaceReader,
     presence: EpochReader,
     lines: Arc<[Lines]>,
     place: usize,
@@ -358,7 +358,7 @@ impl<F: Frame> Resolve<F> {
     }
 
     fn tunnel_of(&self, key: TunnelKey) -> Option<TunnelId> {
-        self.tunnels.lookup(key).map(|value| TunnelId(value as u32))
+        self.tunnels.lookup(key).map(TunnelId)
     }
 
     /// Counts a packet whose turn it is. In order, a packet that is held keeps all that came after it:
@@ -396,16 +396,16 @@ impl<F: Frame> Resolve<F> {
                 let _ = places.try_push(place as u8);
             }
         }
-        let mut values = [0_u64; BATCH];
+        let mut values = [0_u32; BATCH];
         let mut found = [0_u32; BATCH];
         if let Some(values) = values.get_mut(..keys.len()) {
             self.tunnels.lookup_bulk(&keys, values);
         }
         for (&place, &value) in places.iter().zip(&values) {
             if let Some(found) = found.get_mut(usize::from(place)) {
-                *found = value as u32;
+                *found = value;
             }
-            if let Some(line) = self.line(TunnelId(value as u32)) {
+            if let Some(line) = self.line(TunnelId(value)) {
                 cpu::prefetch(line);
             }
         }
@@ -424,7 +424,7 @@ impl<F: Frame> Resolve<F> {
         if binding.standing == Standing::Told {
             if let Some(address) = readings.user(slot).and_then(|user| ue_of(user.addresses, binding.toward))
             {
-                self.ues.prefetch(packed(address));
+                self.ues.prefetch(address);
             }
         }
     }
@@ -655,14 +655,14 @@ impl<F: Frame> Resolve<F> {
         place.map_or(Verdict::NONE, |place| place.verdict)
     }
 
-    fn find_place(&self, address: IpAddr) -> Option<Place> {
+    fn find_place(&self, address: IpAddr) -> Option<Found> {
         if !can_be_ue(address) {
             return None;
         }
-        self.ues.lookup(packed(address)).map(Place::from_bits)
+        self.ues.find(address)
     }
 
-    fn known_place(&self, address: IpAddr) -> Option<Place> {
+    fn known_place(&self, address: IpAddr) -> Option<Found> {
         self.find_place(address).filter(|place| place.known)
     }
 }

@@ -3,13 +3,14 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use balance::{Balancer, ClusterKey};
 use batch::Frame;
 use hashbrown::HashMap;
 use session::{
-    Cursor, Effects, Filter, PackedKey, Pin, Record, SessionId, Sessions, TunnelId, TunnelWriter, View,
-    Writer,
+    Cursor, Effects, Filter, PackedKey, Pin, Reader, Record, SessionId, Sessions, TunnelId, TunnelWriter,
+    View, Writer,
 };
 use types::{LinkType, Malformed, ProbeId, SessionEvent, Toward, TunnelKey, UeAddress, Verdict};
 use wire::Addresses;
@@ -22,34 +23,85 @@ use crate::lines::{Binding, Line, Lines, Standing, can_be_ue};
 /// A UE's address leads to this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
-    pub(crate) verdict: Verdict,
     pub(crate) session: SessionId,
     /// Whether the session's control plane was seen.
     pub(crate) known: bool,
 }
 
 impl Place {
-    const KNOWN: u64 = 1 << 52;
+    /// The numbers of sessions have the bits below: a configuration has at most half as many.
+    const KNOWN: u32 = 1 << 29;
 
-    const fn bits(self) -> u64 {
-        let known = if self.known { Self::KNOWN } else { 0 };
-        known | (self.verdict.bits() as u64) << 32 | self.session.0 as u64
+    const fn bits(self) -> u32 {
+        self.session.0 | if self.known { Self::KNOWN } else { 0 }
     }
 
     #[inline(always)]
-    pub(crate) const fn from_bits(bits: u64) -> Self {
-        Self {
-            verdict: Verdict::from_bits((bits >> 32) as u32),
-            session: SessionId(bits as u32),
-            known: bits & Self::KNOWN != 0,
+    pub(crate) const fn from_bits(bits: u32) -> Self {
+        Self { session: SessionId(bits & !Self::KNOWN), known: bits & Self::KNOWN != 0 }
+    }
+}
+
+/// The verdict of every session, for those who find a session by its UE's address. The tracker writes;
+/// the table of addresses, which leads here, publishes what was written before.
+#[derive(Clone, Debug)]
+pub(crate) struct Verdicts(Arc<cpu::Array<AtomicU32>>);
+
+impl Verdicts {
+    pub(crate) fn new(sessions_max: u32, pages: cpu::Pages) -> std::io::Result<Self> {
+        Ok(Self(Arc::new(cpu::Array::zeroed(sessions_max as usize + 1, pages)?)))
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&self, session: SessionId) -> Verdict {
+        let word = self.0.get(session.0 as usize);
+        word.map_or(Verdict::NONE, |word| Verdict::from_bits(word.load(Ordering::Relaxed)))
+    }
+
+    fn set(&self, session: SessionId, verdict: Verdict) {
+        if let Some(word) = self.0.get(session.0 as usize) {
+            word.store(verdict.bits(), Ordering::Relaxed);
         }
+    }
+
+    /// Sessions there can be.
+    fn sessions_max(&self) -> u64 {
+        (self.0.len() as u64).saturating_sub(1)
+    }
+}
+
+/// What a receiver finds by a UE's address.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    pub(crate) verdict: Verdict,
+    pub(crate) known: bool,
+}
+
+/// Finds it.
+#[derive(Clone, Debug)]
+pub(crate) struct PlaceReader {
+    pub(crate) ues: Reader,
+    pub(crate) verdicts: Verdicts,
+}
+
+impl PlaceReader {
+    /// Asks for the line that [`Self::find`] begins with.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, address: IpAddr) {
+        self.ues.prefetch(packed(address));
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, address: IpAddr) -> Option<Found> {
+        let Place { session, known } = self.ues.lookup(packed(address)).map(Place::from_bits)?;
+        Some(Found { verdict: self.verdicts.get(session), known })
     }
 }
 
 /// What the tracker is made of.
 pub(crate) struct Parts {
     pub(crate) sessions: Sessions,
-    pub(crate) sessions_max: u32,
+    pub(crate) verdicts: Verdicts,
     pub(crate) tunnels: TunnelWriter,
     pub(crate) ues: Writer,
     pub(crate) epochs: cpu::Epochs,
@@ -100,7 +152,7 @@ impl Tracker {
                 balancer: parts.balancer,
                 cluster: parts.cluster,
                 workers: parts.workers.clamp(1, Verdict::OWNERS_MAX),
-                probe_of: vec![0; parts.sessions_max as usize + 1],
+                verdicts: parts.verdicts,
                 by_probe: [0; ProbeId::MAX],
                 moved: 0,
                 tunnels_full: 0,
@@ -163,8 +215,7 @@ impl Tracker {
 
     /// Whether no further session finds room.
     pub(crate) fn is_full(&self) -> bool {
-        // `probe_of` has a place for each and one more.
-        self.sessions.counters().active + 1 >= self.tables.probe_of.len() as u64
+        self.sessions.counters().active >= self.tables.verdicts.sessions_max()
     }
 
     /// A packet of a tunnel whose UE address is not clear yet. The PDU session container says which
@@ -305,8 +356,7 @@ struct Tables {
     balancer: Balancer,
     cluster: ClusterKey,
     workers: usize,
-    /// By session: the probe it was given last, plus 1.
-    probe_of: Vec<u8>,
+    verdicts: Verdicts,
     /// Sessions, up or ended, by their last probe.
     by_probe: [u64; ProbeId::MAX],
     moved: u64,
@@ -325,7 +375,7 @@ impl Tables {
                 // An unknown tunnel with the address of a known session goes where that one goes.
                 let place = if view.known { None } else { self.place(*address).filter(|place| place.known) };
                 if let Some(place) = place {
-                    return place.verdict;
+                    return self.verdicts.get(place.session);
                 }
                 self.cluster.pin_ue(*address, network.as_ref().map(types::Apn::as_str))
             }
@@ -348,8 +398,7 @@ impl Tables {
     }
 
     fn probe_of(&self, session: SessionId) -> Option<ProbeId> {
-        let stored = self.probe_of.get(session.0 as usize).copied()?;
-        stored.checked_sub(1).map(ProbeId)
+        Some(self.verdicts.get(session)).filter(|verdict| verdict.is_some()).map(Verdict::first)
     }
 
     /// Counts where a session goes.
@@ -359,6 +408,7 @@ impl Tables {
         }
         let before = self.probe_of(session);
         let now = verdict.first();
+        self.verdicts.set(session, verdict);
         if before == Some(now) {
             return;
         }
@@ -367,9 +417,6 @@ impl Tables {
             self.count_probe(before, u64::wrapping_sub);
         }
         self.count_probe(now, u64::wrapping_add);
-        if let Some(stored) = self.probe_of.get_mut(session.0 as usize) {
-            *stored = now.0 + 1;
-        }
     }
 
     fn count_probe(&mut self, probe: ProbeId, change: fn(u64, u64) -> u64) {
@@ -385,9 +432,7 @@ impl Tables {
                 self.ues.remove(packed(address));
             }
         }
-        if let Some(stored) = self.probe_of.get_mut(session.0 as usize) {
-            *stored = 0;
-        }
+        self.verdicts.set(session, Verdict::NONE);
         self.folded.remove(&session);
     }
 }
@@ -401,6 +446,7 @@ impl Effects for Tables {
             (false, _) => Standing::Told,
         };
         let binding = Binding { verdict, standing, toward: view.toward, retiring: false };
+        self.settle_probe(view.session, verdict);
         for line in self.lines.iter().filter_map(|lines| lines.get(tunnel)) {
             line.bind(binding, view.ue);
         }
@@ -408,15 +454,14 @@ impl Effects for Tables {
             // The open side of the network (N6, SGi) finds it by its address, too.
             for address in addresses(view.ue) {
                 if self.place(address).is_none_or(|place| !place.known) {
-                    self.set_place(address, Place { verdict, session: view.session, known: false });
+                    self.set_place(address, Place { session: view.session, known: false });
                 }
             }
         }
-        if self.tunnels.insert(key, u64::from(tunnel.0)).is_err() {
+        if self.tunnels.insert(key, tunnel.0).is_err() {
             self.tunnels_full += 1;
         }
         self.bound.push(key);
-        self.settle_probe(view.session, verdict);
     }
 
     fn retire(&mut self, tunnel: TunnelId) {
@@ -431,8 +476,8 @@ impl Effects for Tables {
         match view {
             Some(view) => {
                 let verdict = self.verdict(view);
-                self.set_place(address, Place { verdict, session: view.session, known: true });
                 self.settle_probe(view.session, verdict);
+                self.set_place(address, Place { session: view.session, known: true });
             }
             None => {
                 // Where an unknown session has it, nobody tells of it.

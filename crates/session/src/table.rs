@@ -2,20 +2,19 @@
 //! packet and written by one thread.
 //!
 //! ```text
-//!          ┌──────────────── a line: 64 bytes ─────────────────┐
-//!          │ key value │ key value │ key value │ key value     │      8 bytes each
-//!          └───────────────────────────────────────────────────┘
-//!           bit 63  62      61 ............................. 0
+//!        ┌───────────────────── a line: 64 bytes ──────────────────────┐
+//!        │ key key key key key │ value value value value value │ passed│   8 × 5, 4 × 5, 4 bytes
+//!        └─────────────────────────────────────────────────────────────┘
+//!           bit 31  30      29 ............................. 0
 //! value     ┌─────┬───────┬────────────────────────────────────┐
 //!  entry    │  1  │ IPv6? │ what the writer put there, not 0   │
-//!  no entry │  0  │ more? │ generation it was removed in, or 0 │
+//!  no entry │  0  │   0   │ generation it was removed in, or 0 │
 //!           └─────┴───────┴────────────────────────────────────┘
 //! ```
 //!
-//! A key has a home line and, where that is full, lines behind it: 1, 3, 6, 10 further on. A free slot
-//! says whether a key that passed its line lies further on (`more`); one without it ends the search.
-//! The writer counts for each line how many passed it, so that is exact, and nothing is left behind by
-//! what was removed.
+//! A key has a home line and, where that is full, lines behind it: 1, 3, 6, 10 further on. Each line says
+//! how many keys passed it and lie further on; where none did, the search ends. The count is exact, so
+//! nothing is left behind by what was removed.
 //!
 //! **A reader** loads a value, then the key beside it. That is sound because the key of a slot only
 //! changes when no reader can still have a value of the entry before: a removed entry's slot is given to
@@ -68,12 +67,12 @@ pub use tunnels::{TunnelLimits, TunnelReader, TunnelWriter, tunnels};
 pub use writer::{InsertError, Writer};
 
 /// The largest value an entry can have; 0 is none.
-pub const VALUE_MAX: u64 = (1 << 62) - 1;
+pub const VALUE_MAX: u32 = (1 << 30) - 1;
 
 /// How large a table is, and what it lies on.
 #[derive(Clone, Copy, Debug)]
 pub struct TableLimits {
-    /// Entries at most. Each takes 22.4 bytes.
+    /// Entries at most. Each takes 22 bytes.
     pub entries: u32,
     /// Small pages are taken as they are used; huge ones are faster.
     pub pages: Pages,

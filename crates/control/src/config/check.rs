@@ -549,8 +549,8 @@ fn tracker(table: &Fields<'_, '_>) -> Tracker {
         hold_ms: table.small("hold_ms", 0..=60_000).unwrap_or(default.hold_ms),
         hold_bytes: table.size("hold_bytes", 0).unwrap_or(default.hold_bytes),
         unknown: table.choice("unknown", &unknowns).unwrap_or_default(),
-        sessions_max: table.small("sessions_max", 1..=1 << 30).unwrap_or(default.sessions_max),
-        tunnels_max: table.small("tunnels_max", 1..=1 << 30).unwrap_or(default.tunnels_max),
+        sessions_max: table.small("sessions_max", 1..=1 << 28).unwrap_or(default.sessions_max),
+        tunnels_max: table.small("tunnels_max", 1..=1 << 29).unwrap_or(default.tunnels_max),
         idle_secs: table.small("idle_secs", 1..=IDLE_SECS_MAX).unwrap_or(default.idle_secs),
         unknown_idle_secs: table
             .small("unknown_idle_secs", 1..=IDLE_SECS_MAX)

@@ -7,44 +7,65 @@ use cpu::Pages;
 #[cfg(loom)]
 pub(super) use loom::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
 #[cfg(not(loom))]
 pub(super) use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
+
+#[cfg(not(loom))]
+pub(super) use cpu::{Equal, OneByOne};
+#[cfg(loom)]
+pub(super) use modelled::{Equal, OneByOne};
+
+/// The same for the atomics of the model checker.
+#[cfg(loom)]
+mod modelled {
+    use super::{AtomicU64, Ordering};
+
+    pub(crate) trait Equal: Copy {
+        fn equal(self, words: &[AtomicU64; 5], word: u64) -> u32;
+    }
+
+    #[derive(Clone, Copy)]
+    pub(crate) struct OneByOne;
+
+    impl Equal for OneByOne {
+        fn equal(self, words: &[AtomicU64; 5], word: u64) -> u32 {
+            (0..).zip(words).map(|(place, own)| u32::from(own.load(Ordering::Relaxed) == word) << place).sum()
+        }
+    }
+}
 
 use super::key::{Hash, PackedKey};
 
 /// Slots of a line.
-pub(super) const SLOTS: usize = 4;
+pub(super) const SLOTS: usize = 5;
 /// Lines that a key may lie in, at most: its home and those behind it.
 pub(super) const PROBES: usize = 64;
 /// The farthest of them, where there are lines enough.
 const SPREAD: usize = PROBES * (PROBES - 1) / 2;
 
 /// In a value: there is an entry.
-pub(super) const LIVE: u64 = 1 << 63;
+pub(super) const LIVE: u32 = 1 << 31;
 /// In the value of an entry: its family is IPv6.
-pub(super) const V6: u64 = 1 << 62;
-/// In a value without an entry: keys that passed this line lie further on.
-pub(super) const MORE: u64 = 1 << 62;
+pub(super) const V6: u32 = 1 << 30;
 /// The rest: what was put there, or the generation in which an entry was removed.
-pub(super) const REST: u64 = super::VALUE_MAX;
+pub(super) const REST: u32 = super::VALUE_MAX;
 
 /// A slot.
-#[cfg_attr(not(loom), derive(bytemuck::Zeroable))]
-#[repr(C)]
-pub(super) struct Slot {
-    pub(super) key: AtomicU64,
-    pub(super) value: AtomicU64,
+#[derive(Clone, Copy)]
+pub(super) struct Slot<'a> {
+    pub(super) key: &'a AtomicU64,
+    pub(super) value: &'a AtomicU32,
 }
 
-impl Slot {
+impl Slot<'_> {
     /// Its value, and the bits of its key.
     #[inline(always)]
-    fn load(&self) -> (u64, u64) {
+    fn load(self) -> (u32, u64) {
         // Acquire pairs with the writer's Release store of the value, which comes after that of the
         // key: the key below is the one that this value was stored for, or a later one. It is no later
         // one, for that is only stored after a quiescent point of this reader.
@@ -53,54 +74,76 @@ impl Slot {
     }
 }
 
-/// A cache line of slots.
+/// A cache line: its slots, and how many keys passed it.
 #[cfg_attr(not(loom), derive(bytemuck::Zeroable), repr(C, align(64)))]
-pub(super) struct Line(pub(super) [Slot; SLOTS]);
+pub(super) struct Line {
+    keys: [AtomicU64; SLOTS],
+    values: [AtomicU32; SLOTS],
+    /// Entries that lie further on because this line was full. Only the writer counts.
+    passed: AtomicU32,
+}
 
 #[cfg(not(loom))]
 const _: () = assert!(size_of::<Line>() == 64);
 
 /// The word that the value of an entry with this key has above its [`REST`].
 #[inline(always)]
-pub(super) const fn top(key: PackedKey) -> u64 {
+pub(super) const fn top(key: PackedKey) -> u32 {
     LIVE | if key.is_v6() { V6 } else { 0 }
 }
 
 impl Line {
-    /// The value of `key` here, or 0.
-    ///
-    /// No branch depends on the slot that it is in: nobody could foresee it.
+    /// Its slots.
     #[inline(always)]
-    pub(super) fn value_of(&self, key: PackedKey) -> u64 {
-        let bits = key.bits();
-        let mut value = 0;
-        for slot in &self.0 {
-            let (here, its_bits) = slot.load();
-            value = if its_bits == bits { here } else { value };
-        }
-        // No entry has the value 0.
-        let found = value ^ top(key);
-        if found <= REST {
-            return found;
-        }
-        // The bits may be there twice: of a removed entry, of the other family, of a slot never used.
-        if value != 0 || bits == 0 { self.look_closely(key) } else { 0 }
+    pub(super) fn slots(&self) -> impl Iterator<Item = Slot<'_>> {
+        self.keys.iter().zip(&self.values).map(|(key, value)| Slot { key, value })
     }
 
+    /// One of them.
+    #[inline(always)]
+    pub(super) fn slot(&self, number: usize) -> Option<Slot<'_>> {
+        Some(Slot { key: self.keys.get(number)?, value: self.values.get(number)? })
+    }
+
+    /// The value of `key` here, or 0.
+    #[inline(always)]
+    pub(super) fn value_of(&self, key: PackedKey, equal: impl Equal) -> u32 {
+        let places = equal.equal(&self.keys, key.bits());
+        let Some(slot) = self.slot(places.trailing_zeros() as usize) else { return 0 };
+        // Read again, after the value.
+        let (value, bits) = slot.load();
+        // No entry has the value 0.
+        let found = value ^ top(key);
+        if found <= REST && bits == key.bits() { found } else { self.look_closely(key) }
+    }
+
+    /// The bits may be there twice: of a removed entry, of the other family, of a slot never used.
     #[cold]
-    fn look_closely(&self, key: PackedKey) -> u64 {
-        let mut slots = self.0.iter().map(Slot::load);
+    fn look_closely(&self, key: PackedKey) -> u32 {
+        let mut slots = self.slots().map(Slot::load);
         slots
             .find(|&(value, bits)| bits == key.bits() && value & !REST == top(key))
-            .map_or(0, |(v, _)| v & REST)
+            .map_or(0, |(value, _)| value & REST)
+    }
+
+    /// How many keys lie further on.
+    ///
+    /// Relaxed: no key is read for it. Whoever was told of an entry sees what its writer did before,
+    /// and the writer counts a key before it stores it further on.
+    #[inline(always)]
+    pub(super) fn passed(&self) -> u32 {
+        self.passed.load(Ordering::Relaxed)
+    }
+
+    /// Says how many do: the writer alone.
+    pub(super) fn set_passed(&self, count: u32) {
+        self.passed.store(count, Ordering::Relaxed);
     }
 
     /// Whether the search for a key that is not here ends here.
-    ///
-    /// Relaxed: no key is read for it. Whoever was told of an entry sees what its writer did before.
     #[inline(always)]
     pub(super) fn ends(&self) -> bool {
-        self.0.iter().any(|slot| slot.value.load(Ordering::Relaxed) & !REST == 0)
+        self.passed() == 0
     }
 }
 
@@ -116,8 +159,12 @@ fn lines(count: usize, pages: Pages) -> io::Result<Lines> {
 
 #[cfg(loom)]
 fn lines(count: usize, _pages: Pages) -> io::Result<Lines> {
-    let slot = || Slot { key: AtomicU64::new(0), value: AtomicU64::new(0) };
-    Ok((0..count).map(|_| Line(std::array::from_fn(|_| slot()))).collect())
+    let line = || Line {
+        keys: std::array::from_fn(|_| AtomicU64::new(0)),
+        values: std::array::from_fn(|_| AtomicU32::new(0)),
+        passed: AtomicU32::new(0),
+    };
+    Ok((0..count).map(|_| line()).collect())
 }
 
 /// What a writer and its readers share.
@@ -159,9 +206,7 @@ impl Shared {
     /// Asks for a line before it is read.
     #[inline(always)]
     pub(super) fn prefetch(&self, index: usize) {
-        if let Some(line) = self.lines.get(index) {
-            cpu::prefetch(line);
-        }
+        cpu::prefetch_at(&self.lines, index);
     }
 
     /// The line in which a key is at home.

@@ -31,11 +31,13 @@ fn loom_a_slot_that_is_reused_shows_nobody_elses_value() {
     model(|| {
         let (mut writer, reader, epochs) = one_line(3);
         for number in 1..=3 {
-            writer.insert(key(number), number).unwrap();
+            writer.insert(key(number), number as u32).unwrap();
         }
-        // The fourth slot, so that there is only one that can be reused.
-        writer.remove(key(3)).unwrap();
-        writer.insert(key(4), 4).unwrap();
+        // The fourth slot and the fifth, so that a removed one has to be reused, the first one first.
+        for number in [3, 2] {
+            writer.remove(key(number)).unwrap();
+            writer.insert(key(10 + number), 1).unwrap();
+        }
         let mut here = epochs.register().unwrap();
         let reading = thread::spawn(move || {
             for _ in 0..2 {
@@ -65,7 +67,7 @@ fn loom_a_value_is_seen_after_its_key() {
     model(|| {
         let (mut writer, reader, epochs) = one_line(3);
         for number in 1..=3 {
-            writer.insert(key(number), number).unwrap();
+            writer.insert(key(number), number as u32).unwrap();
         }
         let mut here = epochs.register().unwrap();
         assert_eq!(writer.remove(key(1)), Some(1));
@@ -77,10 +79,10 @@ fn loom_a_value_is_seen_after_its_key() {
             }
             drop(here);
         });
-        for number in 4..=5 {
+        for number in 4..=6 {
             writer.reclaim();
-            // Into the fourth slot while the first one is not usable, then into that.
-            let _ = writer.insert(key(number), number);
+            // Into the fourth slot and the fifth while the first one is not usable, then into that.
+            let _ = writer.insert(key(number), number as u32);
             // Three entries are the most: one less for the next one.
             writer.remove(key(2));
         }
@@ -97,7 +99,7 @@ fn loom_what_was_told_is_found() {
         let here = epochs.register().unwrap();
         let reading = thread::spawn(move || {
             if let Some(number) = hears.pop() {
-                assert_eq!(reader.lookup(key(number)), Some(number));
+                assert_eq!(reader.lookup(key(number)), Some(number as u32));
             }
             drop(here);
         });
@@ -111,24 +113,24 @@ fn loom_what_was_told_is_found() {
 #[test]
 fn loom_a_key_that_moves_is_not_missed() {
     model(|| {
-        // Two lines; five keys of one home: one of them is in the other line.
+        // Two lines; six keys of one home: one of them is in the other line.
         let (mut writer, reader, epochs) = one_line(6);
         let home = writer.home_of(key(0));
         let mut numbers = (0..).filter(|&number| writer.home_of(key(number)) == home);
-        let numbers: [u64; 5] = std::array::from_fn(|_| numbers.next().unwrap());
+        let numbers: [u64; 6] = std::array::from_fn(|_| numbers.next().unwrap());
         for number in numbers {
-            writer.insert(key(number), number + 1).unwrap();
+            writer.insert(key(number), number as u32 + 1).unwrap();
         }
         let mut here = epochs.register().unwrap();
-        let last = numbers[4];
+        let last = numbers[5];
         let reading = thread::spawn(move || {
             for _ in 0..2 {
-                assert_eq!(reader.lookup(key(last)), Some(last + 1));
+                assert_eq!(reader.lookup(key(last)), Some(last as u32 + 1));
                 here.quiescent();
             }
             drop(here);
         });
-        assert_eq!(writer.remove(key(numbers[0])), Some(numbers[0] + 1));
+        assert_eq!(writer.remove(key(numbers[0])), Some(numbers[0] as u32 + 1));
         for _ in 0..3 {
             writer.reclaim();
         }

@@ -91,7 +91,7 @@ impl NodeWriter {
             upper.store((bits >> 64) as u64, Ordering::Relaxed);
             lower.store(bits as u64, Ordering::Relaxed);
         }
-        match self.table.insert(key, u64::from(number) + 1) {
+        match self.table.insert(key, number + 1) {
             Ok(_) => Ok(number),
             Err(why) => {
                 // Nobody has seen it: it may be given again at once.
@@ -144,11 +144,11 @@ impl NodeReader {
     #[inline]
     pub(super) fn number(&self, address: Ipv6Addr) -> Option<u32> {
         let number = self.table.lookup(self.key(address))?.wrapping_sub(1);
-        let [upper, lower] = self.addresses.get(usize::try_from(number).ok()?)?;
+        let [upper, lower] = self.addresses.get(number as usize)?;
         // Relaxed: stored before the number was, and not changed while a reader can have it.
         let bits =
             u128::from(upper.load(Ordering::Relaxed)) << 64 | u128::from(lower.load(Ordering::Relaxed));
-        (bits == address.to_bits()).then_some(number as u32)
+        (bits == address.to_bits()).then_some(number)
     }
 }
 

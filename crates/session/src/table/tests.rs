@@ -60,9 +60,9 @@ fn what_is_put_in_is_found_until_it_is_removed() {
 }
 
 #[test]
-fn values_have_62_bits_and_are_not_0() {
+fn values_have_30_bits_and_are_not_0() {
     let (mut writer, reader, _) = new(10);
-    for value in [0, VALUE_MAX + 1, u64::MAX] {
+    for value in [0, VALUE_MAX + 1, u32::MAX] {
         assert_eq!(writer.insert(key(1), value), Err(InsertError::Value));
     }
     assert_eq!(writer.insert(key(1), VALUE_MAX), Ok(None));
@@ -97,12 +97,12 @@ fn full_is_said_and_changes_nothing() {
         let (mut writer, reader, _) = new(entries);
         let entries = u64::from(entries);
         for number in 0..entries {
-            assert_eq!(writer.insert(key(number), number + 1), Ok(None), "{number} of {entries}");
+            assert_eq!(writer.insert(key(number), number as u32 + 1), Ok(None), "{number} of {entries}");
         }
         let full = (entries..entries + 1_000).filter(|&n| writer.insert(key(n), 1) == Err(InsertError::Full));
         assert_eq!(full.count(), 1_000);
         assert_eq!(writer.len(), writer.capacity());
-        assert!((0..entries).all(|number| reader.lookup(key(number)) == Some(number + 1)));
+        assert!((0..entries).all(|number| reader.lookup(key(number)) == Some(number as u32 + 1)));
         assert_eq!(writer.insert(key(0), 7), Ok(Some(1)), "what is there has its place");
         assert_eq!(writer.remove(key(0)), Some(7));
         writer.reclaim();
@@ -118,12 +118,14 @@ fn full_is_said_and_changes_nothing() {
 fn a_reader_that_is_not_through_keeps_slots() {
     let (mut writer, _, epochs) = new(3);
     let mut here = epochs.register().unwrap();
-    // One line: four slots for three entries.
+    // One line: five slots for three entries.
     for number in 0..3 {
         writer.insert(key(number), 1).unwrap();
     }
     assert_eq!((writer.remove(key(0)), writer.remove(key(1))), (Some(1), Some(1)));
     assert_eq!(writer.insert(key(3), 1), Ok(None), "the fourth slot");
+    assert_eq!(writer.insert(key(6), 1), Ok(None), "the fifth slot");
+    assert_eq!(writer.remove(key(6)), Some(1));
     for _ in 0..3 {
         assert_eq!(writer.insert(key(4), 1), Err(InsertError::Full), "the others may be looked at");
         writer.reclaim();
@@ -132,20 +134,48 @@ fn a_reader_that_is_not_through_keeps_slots() {
     assert_eq!(writer.remove(key(1)), Some(2));
     here.quiescent();
     writer.reclaim();
-    assert_eq!(writer.insert(key(4), 1), Ok(None), "key 0 was removed before that point");
-    assert_eq!(writer.remove(key(4)), Some(1));
-    assert_eq!(writer.insert(key(5), 1), Err(InsertError::Full), "keys 1 and 4 were not");
+    for number in [4, 5] {
+        assert_eq!(writer.insert(key(number), 1), Ok(None), "keys 0 and 6 were removed before that point");
+        assert_eq!(writer.remove(key(number)), Some(1));
+    }
+    assert_eq!(writer.insert(key(7), 1), Err(InsertError::Full), "keys 1, 4 and 5 were not");
     writer.reclaim();
     here.quiescent();
     writer.reclaim();
-    assert_eq!(writer.insert(key(5), 1), Ok(None));
+    assert_eq!(writer.insert(key(7), 1), Ok(None));
+}
+
+/// Generations have 30 bits: they come round after 12 days of changes in every millisecond.
+#[test]
+fn generations_come_round() {
+    let (mut writer, reader, epochs) = new(3);
+    let mut here = epochs.register().unwrap();
+    for turn in 0..4 {
+        for number in 0..3 {
+            assert_eq!(writer.insert(key(10 * turn + number), 1), Ok(None), "turn {turn}");
+        }
+        // Those of the turn before lie in the slots that are left, and were seen to meanwhile.
+        assert!((0..3).all(|number| writer.remove(key(10 * turn + number)) == Some(1)));
+        writer.reclaim();
+        here.quiescent();
+        writer.reclaim();
+        writer.come_round();
+    }
+    for number in 100..200 {
+        assert_eq!(writer.insert(key(number), 2), Ok(None), "{number}");
+        assert_eq!((reader.lookup(key(number)), writer.remove(key(number))), (Some(2), Some(2)));
+        writer.reclaim();
+        here.quiescent();
+        writer.reclaim();
+    }
+    writer.check();
 }
 
 /// What one change is.
 #[derive(Clone, Debug)]
 enum Change {
-    Insert(u8, u64),
-    Update(u8, u64),
+    Insert(u8, u32),
+    Update(u8, u32),
     Remove(u8),
     Reclaim,
     Quiescent,
@@ -170,9 +200,9 @@ fn keys() -> Vec<PackedKey> {
     (0..=255).map(|number: u8| PackedKey::new(u64::from(number >> 1), number & 1 != 0)).collect()
 }
 
-fn same(writer: &Writer, reader: &Reader, map: &HashMap<u8, u64>) -> Result<(), TestCaseError> {
+fn same(writer: &Writer, reader: &Reader, map: &HashMap<u8, u32>) -> Result<(), TestCaseError> {
     let keys = keys();
-    let mut values = [u64::MAX; 256];
+    let mut values = [u32::MAX; 256];
     reader.lookup_bulk(&keys, &mut values);
     for (number, (&key, value)) in (0..=255).zip(keys.iter().zip(values)) {
         let expected = map.get(&number).copied();
@@ -238,18 +268,18 @@ proptest! {
     fn bulk_is_one_after_the_other(present in 0_u64..3_000, wanted in prop::collection::vec(0_u64..4_000, 0..150)) {
         let (mut writer, reader, _) = new(3_000);
         for number in 0..present {
-            writer.insert(key(number), number + 1).unwrap();
+            writer.insert(key(number), number as u32 + 1).unwrap();
         }
         let keys: Vec<_> = wanted.iter().map(|&number| key(number)).collect();
-        let mut values = vec![u64::MAX; keys.len()];
+        let mut values = vec![u32::MAX; keys.len()];
         reader.lookup_bulk(&keys, &mut values);
         let one: Vec<_> = keys.iter().map(|&key| reader.lookup(key).unwrap_or(0)).collect();
         prop_assert_eq!(values, one);
     }
 }
 
-const fn value_of(number: u64) -> u64 {
-    number >> 2 | 1
+const fn value_of(number: u64) -> u32 {
+    (number >> 34) as u32 | 1
 }
 
 /// A table that is filled, and the numbers of its keys.
@@ -294,9 +324,9 @@ fn churn_does_not_make_look_ups_longer() {
         "lines for a key that is there {:.3}, now {:.3}; that is not {:.3}, now {:.3}",
         before.0, after.0, before.1, after.1
     );
-    assert!(before.0 > 1.1 && before.0 < 1.3, "{before:?}");
-    assert!(after.0 < before.0 * 1.06, "{before:?} {after:?}");
-    assert!(after.1 < before.1 * 1.2, "{before:?} {after:?}");
+    assert!(before.0 > 1.03 && before.0 < 1.08 && before.1 < 1.2, "{before:?}");
+    assert!(after.0 < before.0 * 1.01, "{before:?} {after:?}");
+    assert!(after.1 < before.1 * 1.03, "{before:?} {after:?}");
 }
 
 /// More is removed at once than can be remembered: a sweep sees to the rest.
@@ -316,8 +346,8 @@ fn a_mass_removal_is_cleared_up() {
     writer.check();
     let after = writer.mean_lines(&left);
     println!("{before:.4} lines, then {after:.4}");
-    assert!(before > 1.15);
-    assert!(after < 1.01, "a new table that is filled to 22 % has hardly a key that is not at home");
+    assert!(before > 1.03);
+    assert!(after < 1.001, "a new table that is filled to 22 % has hardly a key that is not at home");
     assert!(left.iter().all(|&key| reader.lookup(key).is_some()));
 }
 
@@ -348,7 +378,7 @@ fn chosen_teids_do_not_meet() {
             highest = highest.max(writer.mean_lines(&keys));
         }
         println!("pattern {number}: {highest:.3} lines at most");
-        assert!(highest < 1.27, "pattern {number}: {highest} lines");
+        assert!(highest < 1.08, "pattern {number}: {highest} lines");
     }
 }
 
@@ -369,7 +399,7 @@ fn what_collides_under_one_seed_does_not_under_another() {
     assert!(other.mean_lines(&chosen) < 1.05);
     let (mut known, ..) = new(30_000);
     let refused = chosen.iter().filter(|&&key| known.insert(key, 1) == Err(InsertError::Full)).count();
-    assert_eq!(refused, chosen.len() - 64 * 4, "the most that lines behind one home can hold");
+    assert_eq!(refused, chosen.len() - 64 * 5, "the most that lines behind one home can hold");
 }
 
 /// A writer that changes all the time, readers that look all the time: a value is always one of its
@@ -377,9 +407,9 @@ fn what_collides_under_one_seed_does_not_under_another() {
 #[test]
 fn readers_never_see_a_wrong_value() {
     const KEYS: u64 = 3_000;
-    const MARK: u64 = 20;
+    const MARK: u32 = 18;
     // The value says whose it is.
-    let value = |number: u64, turn: u64| (number + 1) << MARK | turn & ((1 << MARK) - 1);
+    let value = |number: u64, turn: u32| (number as u32 + 1) << MARK | turn & ((1 << MARK) - 1);
     let (mut writer, reader, epochs) = new(KEYS as u32);
     // Every seventh stays.
     let stays = |number: u64| number % 7 == 0;
@@ -401,7 +431,7 @@ fn readers_never_see_a_wrong_value() {
                     let mut values = [0; 32];
                     reader.lookup_bulk(&numbers.map(key), &mut values);
                     for (number, value) in numbers.into_iter().zip(values) {
-                        assert!(value == 0 || value >> MARK == number + 1, "the value of another key");
+                        assert!(value == 0 || value >> MARK == number as u32 + 1, "the value of another key");
                         assert!(value != 0 || !stays(number), "a key that was there all the time");
                         seen += u64::from(value != 0 && !stays(number));
                     }
@@ -412,7 +442,7 @@ fn readers_never_see_a_wrong_value() {
         }
         let mut random = Numbers(77);
         let mut inserted = 0_u64;
-        for turn in 0..1_000_000_u64 {
+        for turn in 0..1_000_000_u32 {
             let number = random.next() % KEYS;
             if stays(number) {
                 assert!(writer.update(key(number), value(number, turn)).is_some());
@@ -481,15 +511,15 @@ fn numbers_of_nodes_come_back() {
     for round in 0..50_u128 {
         let address = |n: u128| Ipv6Addr::from(round << 64 | n);
         for n in 0..8 {
-            assert_eq!(writer.insert(tunnel(address(n), 1), 1 + n as u64), Ok(None), "{round}");
+            assert_eq!(writer.insert(tunnel(address(n), 1), 1 + n as u32), Ok(None), "{round}");
         }
         assert_eq!(writer.insert(tunnel(address(8), 1), 1), Err(InsertError::Full));
         assert_eq!(writer.insert(tunnel(address(0), 2), 99), Ok(None), "a node that is there");
-        assert!((0..8).all(|n| reader.lookup(tunnel(address(n), 1)) == Some(1 + n as u64)));
+        assert!((0..8).all(|n| reader.lookup(tunnel(address(n), 1)) == Some(1 + n as u32)));
         assert_eq!(reader.lookup(tunnel(address(8), 1)), None);
         assert_eq!(writer.remove(tunnel(address(0), 2)), Some(99));
         for n in 0..8 {
-            assert_eq!(writer.remove(tunnel(address(n), 1)), Some(1 + n as u64));
+            assert_eq!(writer.remove(tunnel(address(n), 1)), Some(1 + n as u32));
         }
         assert_eq!(writer.nodes(), 0);
         assert_eq!(writer.insert(tunnel(address(9), 1), 1), Err(InsertError::Full), "readers may have them");

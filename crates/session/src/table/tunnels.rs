@@ -48,7 +48,7 @@ impl TunnelWriter {
     /// # Errors
     /// There are as many tunnels, or IPv6 receivers, as there may be, or the value is none. Nothing has
     /// changed then.
-    pub fn insert(&mut self, tunnel: TunnelKey, value: u64) -> Result<Option<u64>, InsertError> {
+    pub fn insert(&mut self, tunnel: TunnelKey, value: u32) -> Result<Option<u32>, InsertError> {
         let IpAddr::V6(receiver) = tunnel.receiver else {
             return self.table.insert(self.pack(tunnel), value);
         };
@@ -63,12 +63,12 @@ impl TunnelWriter {
 
     /// Gives a tunnel that is there this value, and returns the one it had. `None` where it is not
     /// there or the value is none: nothing has changed then.
-    pub fn update(&mut self, tunnel: TunnelKey, value: u64) -> Option<u64> {
+    pub fn update(&mut self, tunnel: TunnelKey, value: u32) -> Option<u32> {
         self.table.update(self.pack(tunnel), value)
     }
 
     /// Removes a tunnel, and returns the value it had.
-    pub fn remove(&mut self, tunnel: TunnelKey) -> Option<u64> {
+    pub fn remove(&mut self, tunnel: TunnelKey) -> Option<u32> {
         let value = self.table.remove(self.pack(tunnel))?;
         if let IpAddr::V6(receiver) = tunnel.receiver {
             self.nodes.release(receiver);
@@ -78,7 +78,7 @@ impl TunnelWriter {
 
     /// The value of a tunnel.
     #[must_use]
-    pub fn get(&self, tunnel: TunnelKey) -> Option<u64> {
+    pub fn get(&self, tunnel: TunnelKey) -> Option<u32> {
         self.table.get(self.pack(tunnel))
     }
 
@@ -160,14 +160,14 @@ impl TunnelReader {
     /// The value of a tunnel.
     #[inline]
     #[must_use]
-    pub fn lookup(&self, tunnel: TunnelKey) -> Option<u64> {
+    pub fn lookup(&self, tunnel: TunnelKey) -> Option<u32> {
         self.table.lookup(self.pack(tunnel))
     }
 
     /// Writes the value of each key to the same place of `values`, or 0 where there is none: see
     /// [`Reader::lookup_bulk`].
     #[inline]
-    pub fn lookup_bulk(&self, keys: &[PackedKey], values: &mut [u64]) {
+    pub fn lookup_bulk(&self, keys: &[PackedKey], values: &mut [u32]) {
         self.table.lookup_bulk(keys, values);
     }
 }

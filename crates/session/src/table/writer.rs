@@ -3,28 +3,30 @@
 use std::fmt;
 use std::io;
 
-use cpu::{Array, Epochs};
+use cpu::Epochs;
 
-use super::line::{Arc, LIVE, MORE, Ordering, REST, SLOTS, Shared, Slot, V6, top};
+use super::line::{Arc, LIVE, Line, Ordering, REST, SLOTS, Shared, Slot, V6, top};
 use super::{PackedKey, Reader, TableLimits, VALUE_MAX};
 
-/// Lines of a table for this many entries: when it is full 73 of 100 slots are. 40 million entries take
-/// less than 900 MB, counts included.
+/// Lines of a table for this many entries: when it is full 58 of 100 slots are, and 4 of 100 keys are
+/// not at home. 40 million entries take 880 MB.
 const fn lines_for(entries: u32) -> usize {
     (entries.div_ceil(3) + entries / 96) as usize
 }
 
 /// Lines behind a free slot that are looked through for a key to move into it: those that hold most of
-/// the keys that passed. With 15 a table under churn stays within 3 % of a new one's mean.
+/// the keys that passed. With 15 a table under churn stays within 1 % of a new one's mean.
 const REACH: usize = 15;
+/// And those behind them in which a key lies that is at home here, up to this distance.
+const FAR: usize = 20;
 /// Places that can be waiting for a grace period to end. What does not fit is found by a sweep.
 const WAITING_MAX: usize = 1 << 16;
 /// Places that are seen to in one call of [`Writer::reclaim`].
 const BUDGET: usize = 64;
 /// Lines that are swept in one call.
 const SWEEP: usize = 1_024;
-/// A count of passers that is not counted any more: such a line is passed for ever.
-const MANY: u8 = u8::MAX;
+/// A generation that is so many behind is not told from one that is ahead. There are fewer lines.
+const HALF: u32 = (REST >> 1) + 1;
 
 /// Why a key was not inserted. Nothing has changed then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,7 +36,7 @@ pub enum InsertError {
     #[error("the table is full")]
     Full,
     /// The value is 0 or above [`VALUE_MAX`].
-    #[error("no value of a table: 0, or more than 62 bits")]
+    #[error("no value of a table: 0, or more than 30 bits")]
     Value,
 }
 
@@ -45,18 +47,25 @@ struct Place {
     slot: u8,
 }
 
+/// An entry that passed a line.
+enum Passer {
+    /// Where it lies, and what it is.
+    Waits(Place, PackedKey, u32),
+    /// It is in two places, and leaves one of them.
+    Moves,
+    None,
+}
+
 /// Inserts, changes and removes. There is one for each table.
 pub struct Writer {
     shared: Arc<Shared>,
     epochs: Epochs,
-    /// For each line the entries that lie further on because it was full.
-    passed: Array<u8>,
     len: usize,
     capacity: usize,
-    /// What is removed now is of this generation.
-    generation: u64,
+    /// What is removed now is of this generation. They go round, without 0.
+    generation: u32,
     /// What was removed in this one or before may be written over.
-    usable: u64,
+    usable: u32,
     /// Whether anything was removed in this generation.
     dirty: bool,
     /// Places of this generation that are to be seen to when it is over: slots that became free in a
@@ -70,6 +79,8 @@ pub struct Writer {
     sweep: usize,
     /// Whether something moved in this sweep: then there is another one.
     moved: bool,
+    /// The line whose removed entries lose their generation next, long before it comes round.
+    aged: usize,
 }
 
 impl Writer {
@@ -78,19 +89,19 @@ impl Writer {
         let shared = Shared::new(lines_for(entries), pages, seed)?;
         let waiting = WAITING_MAX.min(shared.lines().saturating_mul(2 * SLOTS));
         Ok(Self {
-            passed: Array::zeroed(shared.lines(), pages)?,
             shared: Arc::new(shared),
             epochs,
             len: 0,
             capacity: entries as usize,
             generation: 1,
-            usable: 0,
+            usable: REST,
             dirty: false,
             open: Vec::with_capacity(waiting),
             closed: Vec::with_capacity(waiting),
             awaited: None,
             sweep: 0,
             moved: false,
+            aged: 0,
         })
     }
 
@@ -120,7 +131,7 @@ impl Writer {
 
     /// The value of a key.
     #[must_use]
-    pub fn get(&self, key: PackedKey) -> Option<u64> {
+    pub fn get(&self, key: PackedKey) -> Option<u32> {
         self.copies(key).next().map(|(.., slot)| slot.value.load(Ordering::Relaxed) & REST)
     }
 
@@ -128,7 +139,7 @@ impl Writer {
     ///
     /// # Errors
     /// The table is full, or the value is none.
-    pub fn insert(&mut self, key: PackedKey, value: u64) -> Result<Option<u64>, InsertError> {
+    pub fn insert(&mut self, key: PackedKey, value: u32) -> Result<Option<u32>, InsertError> {
         if value == 0 || value > VALUE_MAX {
             return Err(InsertError::Value);
         }
@@ -137,10 +148,10 @@ impl Writer {
         }
         let home = self.shared.home(key);
         let free = self.shared.way(home).enumerate().find_map(|(distance, line)| {
-            let slots = &self.shared.line(line)?.0;
+            let found = self.shared.line(line)?;
             // The slot that this key had before, if there is one: its bits are not to be there twice.
-            let before = slots.iter().position(|slot| is_left(slot, key));
-            let slot = before.or_else(|| slots.iter().position(|slot| self.is_usable(slot)))?;
+            let before = found.slots().position(|slot| is_left(slot, key));
+            let slot = before.or_else(|| found.slots().position(|slot| self.is_usable(slot)))?;
             Some((distance, Place { line: line as u32, slot: slot as u8 }))
         });
         let Some((distance, place)) = free.filter(|_| self.len < self.capacity) else {
@@ -153,7 +164,7 @@ impl Writer {
 
     /// Gives a key that is there this value, and returns the one it had. `None` where the key is not
     /// there or the value is none: nothing has changed then.
-    pub fn update(&mut self, key: PackedKey, value: u64) -> Option<u64> {
+    pub fn update(&mut self, key: PackedKey, value: u32) -> Option<u32> {
         if value == 0 || value > VALUE_MAX {
             return None;
         }
@@ -169,7 +180,7 @@ impl Writer {
     }
 
     /// Removes a key, and returns the value it had.
-    pub fn remove(&mut self, key: PackedKey) -> Option<u64> {
+    pub fn remove(&mut self, key: PackedKey) -> Option<u32> {
         let home = self.shared.home(key);
         let mut copies = [None; 2];
         for (place, (distance, found, slot)) in copies.iter_mut().zip(self.copies(key)) {
@@ -188,11 +199,7 @@ impl Writer {
     /// with.
     #[inline]
     pub fn prefetch(&self, key: PackedKey) {
-        let home = self.shared.home(key);
-        self.shared.prefetch(home);
-        if let Some(passed) = self.passed.get(home) {
-            cpu::prefetch(passed);
-        }
+        self.shared.prefetch(self.shared.home(key));
     }
 
     /// What is to be done once in a while, best in every round of the writer's loop: slots of removed
@@ -202,8 +209,9 @@ impl Writer {
         self.await_readers();
         if self.awaited.is_none() && self.closed.is_empty() && self.dirty {
             std::mem::swap(&mut self.open, &mut self.closed);
-            self.generation += 1;
+            self.generation = after(self.generation);
             self.dirty = false;
+            self.age();
             self.awaited = Some(self.epochs.advance());
             // Nobody may be online.
             self.await_readers();
@@ -234,12 +242,24 @@ impl Writer {
     fn await_readers(&mut self) {
         if self.awaited.is_some_and(|epoch| self.epochs.safe() >= epoch) {
             self.awaited = None;
-            self.usable = self.generation - 1;
+            self.usable = before(self.generation);
         }
     }
 
+    /// Takes the generation from removed entries of one line: a generation may be used again when it
+    /// comes round, for every line has had its turn since.
+    fn age(&mut self) {
+        let line = self.shared.line(self.aged);
+        for slot in line.into_iter().flat_map(Line::slots) {
+            if self.is_usable(slot) && slot.value.load(Ordering::Relaxed) != 0 {
+                slot.value.store(0, Ordering::Relaxed);
+            }
+        }
+        self.aged = if self.aged + 1 < self.shared.lines() { self.aged + 1 } else { 0 };
+    }
+
     /// The slots in which a key lies, from its home on: none, one, or two while it moves.
-    fn copies(&self, key: PackedKey) -> impl Iterator<Item = (usize, Place, &Slot)> {
+    fn copies(&self, key: PackedKey) -> impl Iterator<Item = (usize, Place, Slot<'_>)> {
         let mut over = false;
         let lines = self.shared.way(self.shared.home(key)).enumerate();
         lines
@@ -251,23 +271,29 @@ impl Writer {
                 Some((distance, index, line))
             })
             .filter_map(move |(distance, index, line)| {
-                let slot = line.0.iter().position(|slot| holds(slot, key))?;
-                Some((distance, Place { line: index as u32, slot: slot as u8 }, line.0.get(slot)?))
+                let slot = line.slots().position(|slot| holds(slot, key))?;
+                Some((distance, Place { line: index as u32, slot: slot as u8 }, line.slot(slot)?))
             })
     }
 
     /// Whether an entry of any key may be written to a slot.
-    fn is_usable(&self, slot: &Slot) -> bool {
+    fn is_usable(&self, slot: Slot<'_>) -> bool {
+        // 0 is of no generation: never used, or long since.
         let value = slot.value.load(Ordering::Relaxed);
-        value & LIVE == 0 && value & REST <= self.usable
+        value & LIVE == 0 && (value == 0 || self.usable.wrapping_sub(value) & REST < HALF)
     }
 
-    fn slot(&self, place: Place) -> Option<&Slot> {
-        self.shared.line(place.line as usize)?.0.get(usize::from(place.slot))
+    fn slot(&self, place: Place) -> Option<Slot<'_>> {
+        self.shared.line(place.line as usize)?.slot(usize::from(place.slot))
+    }
+
+    /// Entries that passed a line.
+    fn passed(&self, line: usize) -> u32 {
+        self.shared.line(line).map_or(0, Line::passed)
     }
 
     /// Writes an entry to a usable slot at this distance from its home.
-    fn put(&mut self, place: Place, home: usize, distance: usize, key: PackedKey, value: u64) {
+    fn put(&mut self, place: Place, home: usize, distance: usize, key: PackedKey, value: u32) {
         // First: who sees the entry must not stop before it.
         self.pass(home, distance);
         if let Some(slot) = self.slot(place) {
@@ -279,15 +305,13 @@ impl Writer {
 
     /// Takes an entry out of a slot at this distance from its home.
     fn kill(&mut self, place: Place, home: usize, distance: usize) {
-        let passed = self.passed.get(place.line as usize).is_some_and(|&count| count > 0);
         if let Some(slot) = self.slot(place) {
-            let more = if passed { MORE } else { 0 };
             // Release orders it before the epoch that makes the slot usable, and before whatever tells
             // others of the removal.
-            slot.value.store(more | self.generation, Ordering::Release);
+            slot.value.store(self.generation, Ordering::Release);
         }
         self.dirty = true;
-        if passed {
+        if self.passed(place.line as usize) > 0 {
             self.remember(place);
         }
         self.unpass(home, distance);
@@ -296,10 +320,18 @@ impl Writer {
     /// Counts one entry more that passes the lines before this distance from its home.
     fn pass(&mut self, home: usize, distance: usize) {
         self.each_before(home, distance, |writer, line| {
-            let Some(count) = writer.passed.get_mut(line) else { return };
-            *count = count.saturating_add(1);
-            if *count == 1 {
-                writer.mark(line, MORE);
+            let count = writer.passed(line);
+            if let Some(line) = writer.shared.line(line) {
+                line.set_passed(count + 1);
+            }
+            if count == 0 {
+                // The line was passed because its free slots are not usable yet.
+                for slot in 0..SLOTS {
+                    let place = Place { line: line as u32, slot: slot as u8 };
+                    if writer.slot(place).is_some_and(|slot| !is_live(slot)) {
+                        writer.remember(place);
+                    }
+                }
             }
         });
     }
@@ -307,10 +339,8 @@ impl Writer {
     /// Counts one less.
     fn unpass(&mut self, home: usize, distance: usize) {
         self.each_before(home, distance, |writer, line| {
-            let Some(count) = writer.passed.get_mut(line).filter(|count| **count != MANY) else { return };
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                writer.mark(line, 0);
+            if let Some(line) = writer.shared.line(line) {
+                line.set_passed(line.passed().saturating_sub(1));
             }
         });
     }
@@ -320,25 +350,6 @@ impl Writer {
         for next in 1..=distance {
             each(self, line);
             line = self.shared.step(line, next);
-        }
-    }
-
-    /// Has the free slots of a line say whether the search goes on behind it.
-    fn mark(&mut self, line: usize, more: u64) {
-        for slot in 0..SLOTS {
-            let place = Place { line: line as u32, slot: slot as u8 };
-            let Some(Slot { value, .. }) = self.slot(place) else { continue };
-            let word = value.load(Ordering::Relaxed);
-            if word & LIVE != 0 {
-                continue;
-            }
-            // Relaxed: no key is read for it. It becomes visible before the entry further on, which is
-            // stored with Release after it.
-            value.store(word & REST | more, Ordering::Relaxed);
-            if more != 0 {
-                // The line was passed because this slot is not usable yet.
-                self.remember(place);
-            }
         }
     }
 
@@ -355,7 +366,7 @@ impl Writer {
     /// Does what is to be done at a place that was remembered.
     fn see_to(&mut self, place: Place) {
         let Some(slot) = self.slot(place) else { return };
-        if slot.value.load(Ordering::Relaxed) & LIVE == 0 {
+        if !is_live(slot) {
             self.fill(place);
             return;
         }
@@ -380,15 +391,22 @@ impl Writer {
     /// Copies an entry that passed the line of a usable slot into it; says whether there was one.
     fn fill(&mut self, place: Place) -> bool {
         let line = place.line as usize;
-        let passed = self.passed.get(line).is_some_and(|&count| count > 0);
         // The old place must be remembered: nothing else would ever remove it.
-        if !passed || self.open.len() == self.open.capacity() {
+        if self.passed(line) == 0 || self.open.len() == self.open.capacity() {
             return false;
         }
         if !self.slot(place).is_some_and(|slot| self.is_usable(slot)) {
             return false;
         }
-        let Some((old, key, value)) = self.passer_of(line) else { return false };
+        let (old, key, value) = match self.passer_of(line) {
+            Passer::Waits(old, key, value) => (old, key, value),
+            Passer::Moves => {
+                // It may come here next.
+                self.remember(place);
+                return false;
+            }
+            Passer::None => return false,
+        };
         let home = self.shared.home(key);
         let Some(distance) = self.shared.distance(home, line) else { return false };
         self.put(place, home, distance, key, value);
@@ -396,12 +414,16 @@ impl Writer {
         true
     }
 
-    /// An entry near by that passed this line, and does not move yet.
-    fn passer_of(&self, line: usize) -> Option<(Place, PackedKey, u64)> {
-        let mut index = line;
-        for _ in 0..REACH.min(self.shared.lines() - 1) {
-            index = if index + 1 == self.shared.lines() { 0 } else { index + 1 };
-            for (number, slot) in self.shared.line(index)?.0.iter().enumerate() {
+    /// An entry near by that passed this line.
+    fn passer_of(&self, line: usize) -> Passer {
+        let mut found = Passer::None;
+        let lines = self.shared.lines();
+        let far = (1..=FAR).map(|distance| distance * (distance + 1) / 2).skip_while(|&apart| apart <= REACH);
+        for apart in (1..=REACH).chain(far).take_while(|&apart| apart < lines) {
+            let index = line + apart;
+            let index = if index >= lines { index - lines } else { index };
+            let slots = self.shared.line(index).into_iter().flat_map(Line::slots);
+            for (number, slot) in slots.enumerate() {
                 let value = slot.value.load(Ordering::Relaxed);
                 if value & LIVE == 0 {
                     continue;
@@ -410,12 +432,16 @@ impl Writer {
                 let home = self.shared.home(key);
                 let here = self.shared.distance(home, index);
                 let passed = self.shared.distance(home, line).is_some_and(|there| Some(there) < here);
-                if passed && self.copies(key).nth(1).is_none() {
-                    return Some((Place { line: index as u32, slot: number as u8 }, key, value));
+                if !passed {
+                    continue;
                 }
+                if self.copies(key).nth(1).is_none() {
+                    return Passer::Waits(Place { line: index as u32, slot: number as u8 }, key, value);
+                }
+                found = Passer::Moves;
             }
         }
-        None
+        found
     }
 }
 
@@ -445,7 +471,7 @@ impl Writer {
             let way = self.shared.way(self.shared.home(key));
             let goes_on = |&line: &usize| {
                 let line = self.shared.line(line).unwrap();
-                line.value_of(key) == 0 && !line.ends()
+                line.value_of(key, super::line::OneByOne) == 0 && !line.ends()
             };
             1 + way.take_while(goes_on).count().min(self.shared.probes() - 1)
         };
@@ -455,47 +481,62 @@ impl Writer {
     /// The counts of passers are what the entries say, every free slot says what its line's count says,
     /// and a key lies in two places only while one of them is remembered.
     pub(super) fn check(&self) {
-        let mut passed = vec![0_u8; self.shared.lines()];
+        let mut passed = vec![0_u32; self.shared.lines()];
         let mut places = std::collections::HashMap::<_, Vec<Place>>::new();
         for line in 0..self.shared.lines() {
-            for (slot, word) in self.shared.line(line).unwrap().0.iter().enumerate() {
-                if word.value.load(Ordering::Relaxed) & LIVE == 0 {
+            for (number, slot) in self.shared.line(line).unwrap().slots().enumerate() {
+                if !is_live(slot) {
                     continue;
                 }
-                let key = key_of(word);
+                let key = key_of(slot);
                 let home = self.shared.home(key);
                 let distance = self.shared.distance(home, line).unwrap();
                 self.shared.way(home).take(distance).for_each(|line| passed[line] += 1);
-                places.entry(key).or_default().push(Place { line: line as u32, slot: slot as u8 });
+                places.entry(key).or_default().push(Place { line: line as u32, slot: number as u8 });
             }
         }
-        assert_eq!(passed, &self.passed[..]);
-        for (line, &count) in passed.iter().enumerate() {
-            for slot in &self.shared.line(line).unwrap().0 {
-                let value = slot.value.load(Ordering::Relaxed);
-                assert!(value & LIVE != 0 || (value & MORE != 0) == (count > 0));
-            }
-        }
+        assert!((0..self.shared.lines()).all(|line| self.passed(line) == passed[line]));
         assert_eq!(places.len(), self.len);
         for places in places.values().filter(|places| places.len() > 1) {
             assert_eq!(places.len(), 2);
             assert!(places.iter().any(|place| self.open.contains(place) || self.closed.contains(place)));
         }
     }
+
+    /// As if every line had been seen to in one of very many generations.
+    pub(super) fn come_round(&mut self) {
+        for _ in 0..self.shared.lines() {
+            self.age();
+        }
+        self.generation = if self.generation > HALF { 1 } else { REST };
+        self.usable = before(self.generation);
+    }
 }
 
-fn key_of(slot: &Slot) -> PackedKey {
+const fn after(generation: u32) -> u32 {
+    if generation == REST { 1 } else { generation + 1 }
+}
+
+const fn before(generation: u32) -> u32 {
+    if generation == 1 { REST } else { generation - 1 }
+}
+
+fn is_live(slot: Slot<'_>) -> bool {
+    slot.value.load(Ordering::Relaxed) & LIVE != 0
+}
+
+fn key_of(slot: Slot<'_>) -> PackedKey {
     let v6 = slot.value.load(Ordering::Relaxed) & V6 != 0;
     PackedKey::new(slot.key.load(Ordering::Relaxed), v6)
 }
 
 /// Whether a slot was this key's, and nobody's since. An entry of the key may be written to it without
 /// a grace period: nothing about it changes but the value.
-fn is_left(slot: &Slot, key: PackedKey) -> bool {
-    slot.value.load(Ordering::Relaxed) & LIVE == 0 && slot.key.load(Ordering::Relaxed) == key.bits()
+fn is_left(slot: Slot<'_>, key: PackedKey) -> bool {
+    !is_live(slot) && slot.key.load(Ordering::Relaxed) == key.bits()
 }
 
-fn holds(slot: &Slot, key: PackedKey) -> bool {
+fn holds(slot: Slot<'_>, key: PackedKey) -> bool {
     slot.value.load(Ordering::Relaxed) & !REST == top(key) && slot.key.load(Ordering::Relaxed) == key.bits()
 }
 
