@@ -1,9 +1,12 @@
 //! GTPv2-C: what an accepted procedure changes. TS 29.274.
 
-use types::{FTeid, Interface, UeAddress};
+use std::net::IpAddr;
+
+use types::{FTeid, Interface, Teid, UeAddress};
 
 use crate::effects::Effects;
-use crate::install::{is_access, is_forwarding};
+use crate::endpoints::Endpoint;
+use crate::install::{is_access, is_forwarding, place_of};
 use crate::message::{BearerPart, Message, Owner};
 use crate::record::State as Phase;
 use crate::slots::Session;
@@ -318,6 +321,7 @@ impl State {
         for (message, other) in [(request, answer), (answer, request)] {
             for (place, bearer) in message.bearers() {
                 let Some(slot) = self.with_bearer(&targets, bearer.ebi) else { continue };
+                self.follow_to_sgw(slot, request, answer, effects);
                 if bearer.instance != 0 || other.bearer(bearer.ebi).is_some_and(|(_, b)| b.instance != 0) {
                     // To be removed, or marked for removal.
                     self.remove_bearer(slot, bearer.ebi, answer.time_ns, effects);
@@ -354,6 +358,32 @@ impl State {
         }
     }
 
+    /// A session that is known by its MME's endpoint alone, because the request went to an SGW that it knows
+    /// nothing of, and knows one at another node: the UE has moved, and the message was missed that told of it.
+    /// The old SGW's endpoints leave when they are deleted there, and nothing that is told from now on does.
+    fn follow_to_sgw(&mut self, slot: u32, request: &Message, answer: &Message, effects: &mut impl Effects) {
+        let (Some(teid @ Teid(1..)), Some(Teid(of_mme))) = (request.teid, answer.teid) else { return };
+        let (v4, v6) = match request.destination {
+            IpAddr::V4(v4) => (Some(v4), None),
+            IpAddr::V6(v6) => (None, Some(v6)),
+        };
+        let asked = FTeid { interface: Interface::S11_SGW, teid, v4, v6 };
+        let (mme, sgw) = (self.nodes.find(&answer.destination), self.nodes.find(&request.destination));
+        let (mut is_mme, mut knows, mut elsewhere) = (false, false, false);
+        for own in self.controls_of(slot).filter(|own| own.has(Endpoint::LIVE)) {
+            let place = own.interface().and_then(place_of);
+            is_mme |= place == place_of(Interface::S11_MME) && own.is(mme, of_mme);
+            if place == place_of(Interface::S11_SGW) {
+                knows |= own.is(sgw, teid.0);
+                elsewhere |= own.node() != sgw;
+            }
+        }
+        if is_mme && elsewhere && !knows {
+            self.mark_leaving(slot, false);
+            self.install_control(slot, &asked, answer.time_ns, effects);
+        }
+    }
+
     /// TS 29.274 7.2.9.1, 7.2.10.1.
     fn delete_session(&mut self, request: &Message, answer: &Message, effects: &mut impl Effects) {
         let targets = match request.linked_ebi {
@@ -367,7 +397,9 @@ impl State {
             (linked, _) => self.with_bearer(&targets, linked).into_iter().collect(),
         };
         for slot in meant {
-            let leaving = self.is_leaving(slot, request);
+            // With the Operation Indication the SGW tells the PGW: that is the connection's end.
+            let ends = request.teardown && !request.scope;
+            let leaving = !ends && self.is_leaving(slot, request);
             if !leaving {
                 // The last place that is told. TS 29.274 table 7.2.9.1-1.
                 self.sessions.at_mut(slot).update_location(request.location);
@@ -392,7 +424,7 @@ impl State {
         while control != 0 {
             let endpoint = self.controls.at(control);
             if endpoint.session == slot {
-                return endpoint.has(crate::endpoints::Endpoint::LEAVING);
+                return endpoint.has(Endpoint::LEAVING);
             }
             control = self.controls.find_next(control);
         }

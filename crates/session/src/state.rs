@@ -260,7 +260,7 @@ impl State {
     }
 
     /// The endpoints of the control plane of a session, past ones too.
-    fn controls_of(&self, slot: u32) -> impl Iterator<Item = &Endpoint> {
+    pub(crate) fn controls_of(&self, slot: u32) -> impl Iterator<Item = &Endpoint> {
         let mut next = self.sessions.at(slot).controls;
         core::iter::from_fn(move || {
             let own = self.controls.at(next);

@@ -331,6 +331,38 @@ fn handover_with_sgw_change() {
     assert_eq!(net.sessions.counters().deleted, 1);
 }
 
+/// The Create Session Request to the new SGW was lost, and with it the endpoint there: the Modify Bearer
+/// Response shows that the UE is there, so that the end at the old SGW takes only what was there.
+#[test]
+fn handover_to_an_sgw_that_nobody_told_of() {
+    for scope in [true, false] {
+        let (mut net, ue) = attached();
+        let new = Ue { sgw: SGW2, s11: (ue.s11.0, 5001), base: 5000, ..ue };
+        let (request, answer) = new.modify(ENB2, 5008);
+        net.pair(request, answer);
+        assert!(net.is_bound(SGW, ue.s1_sgw()), "until the old SGW lets go");
+        let (mut request, answer) = ue.delete_s11();
+        (request.scope, request.teardown) = (scope, false);
+        net.pair(request, answer);
+        net.wait(2 * SECOND);
+        assert_eq!(net.sessions.counters().active, 1);
+        assert!(!net.is_bound(SGW, ue.s1_sgw()) && !net.is_bound(ENB, ue.s1_enb()));
+        for (address, teid) in [(SGW2, new.s1_sgw()), (ENB2, 5008)] {
+            assert_eq!(net.owner(address, teid), Some(ue.imsi), "{address} {teid}");
+        }
+        // What it is told there is its own, and the tunnel before that stays for the End Marker.
+        let (request, answer) = new.modify(ENB, 5009);
+        net.pair(request, answer);
+        assert_eq!(net.owner(ENB, 5009), Some(ue.imsi));
+        assert!(net.is_bound(ENB2, 5008));
+        net.wait(2 * SECOND);
+        assert!(!net.is_bound(ENB2, 5008));
+        let (request, answer) = Ue { base: ue.base, ..new }.delete_s11();
+        net.pair(request, answer);
+        assert_eq!(net.sessions.counters().deleted, 1);
+    }
+}
+
 #[test]
 fn sgw_change_without_scope_indication() {
     let (mut net, ue) = attached();
