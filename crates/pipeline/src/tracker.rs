@@ -240,17 +240,17 @@ impl Tracker {
     }
 
     fn common(&mut self, key: TunnelKey, addresses: Addresses) -> Option<(IpAddr, Toward)> {
-        let Some(&first) = self.first_pairs.get(&key) else {
-            if self.first_pairs.len() < FIRST_PAIRS_MAX {
-                self.first_pairs.insert(key, addresses);
-            }
+        if !can_be_ue(addresses.source()) || !can_be_ue(addresses.destination()) {
+            // A router solicitation says nothing of either end.
             return None;
-        };
-        match (first.source() == addresses.source(), first.destination() == addresses.destination()) {
-            (true, false) => Some((addresses.source(), Toward::Uplink)),
-            (false, true) => Some((addresses.destination(), Toward::Downlink)),
-            _ => None,
         }
+        if let Some(first) = self.first_pairs.get_mut(&key) {
+            return in_common(first, addresses);
+        }
+        if self.first_pairs.len() < FIRST_PAIRS_MAX {
+            self.first_pairs.insert(key, addresses);
+        }
+        None
     }
 
     /// Once a millisecond of the engine's time: what ends by time, and what may be used again.
@@ -527,6 +527,20 @@ impl Effects for Tables {
     }
 }
 
+/// The address that a packet of a tunnel has in common with an earlier one to or from another peer. Where
+/// two of one family have nothing in common, one of them lies, and the later one is kept for the next.
+fn in_common(earlier: &mut Addresses, addresses: Addresses) -> Option<(IpAddr, Toward)> {
+    match (earlier.source() == addresses.source(), earlier.destination() == addresses.destination()) {
+        (true, false) => Some((addresses.source(), Toward::Uplink)),
+        (false, true) => Some((addresses.destination(), Toward::Downlink)),
+        (false, false) if earlier.source().is_ipv4() == addresses.source().is_ipv4() => {
+            *earlier = addresses;
+            None
+        }
+        _ => None,
+    }
+}
+
 /// The number of a tunnel is free: what was counted in it is forgotten.
 fn reset(lines: &[Lines], tunnel: TunnelId) {
     lines.iter().filter_map(|lines| lines.get(tunnel)).for_each(Line::reset);
@@ -542,4 +556,25 @@ pub(crate) const fn packed(address: IpAddr) -> PackedKey {
 
 fn addresses(ue: UeAddress) -> impl Iterator<Item = IpAddr> {
     ue.v4.map(IpAddr::V4).into_iter().chain(ue.v6.map(IpAddr::V6))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ues_address_is_the_one_in_common() {
+        let v4 = |source, destination| Addresses::V4 { source, destination };
+        let ue = |address: u32| IpAddr::V4(address.into());
+        let mut kept = v4(1, 8);
+        assert_eq!(in_common(&mut kept, v4(1, 8)), None, "one peer");
+        assert_eq!(in_common(&mut kept, v4(1, 9)), Some((ue(1), Toward::Uplink)));
+        assert_eq!(in_common(&mut kept, v4(7, 8)), Some((ue(8), Toward::Downlink)));
+        let other_family = Addresses::V6 { source: 1, destination: 8 };
+        assert_eq!(in_common(&mut kept, other_family), None);
+        assert_eq!(kept, v4(1, 8), "of a UE with both, one waits for the other");
+        // The first one had an address that is not the UE's.
+        assert_eq!(in_common(&mut kept, v4(2, 9)), None);
+        assert_eq!(in_common(&mut kept, v4(2, 10)), Some((ue(2), Toward::Uplink)));
+    }
 }
