@@ -568,7 +568,7 @@ impl<F: Frame> Resolve<F> {
             return (binding.verdict, pin);
         };
         if let Match::Other(address) = line.compare(addresses, binding.toward) {
-            return self.not_its_own(address, reading, pin);
+            return self.not_its_own(ends_of(addresses, reading.toward, address), reading, pin);
         }
         if reading.counts {
             line.count(reading.user.map_or(0, |user| user.bytes), time_ns);
@@ -581,17 +581,22 @@ impl<F: Frame> Resolve<F> {
     }
 
     /// A packet that contradicts the session of its tunnel is not counted for it and goes by its own
-    /// address.
+    /// address; by that at its other end where only there one of a known session is.
     #[cold]
-    fn not_its_own(&self, address: IpAddr, reading: &Reading, pin: u64) -> (Verdict, u64) {
+    fn not_its_own(
+        &self,
+        (address, other): (IpAddr, Option<IpAddr>),
+        reading: &Reading,
+        pin: u64,
+    ) -> (Verdict, u64) {
         if !can_be_ue(address) {
             // It does not tell whose it is.
             let key = reading.tunnel.map(Key::Tunnel);
             return (Verdict::NONE, key.map_or(pin, |key| self.cluster.pin(&key)));
         }
         self.counters.inner_mismatch.add(1);
-        let verdict = self.find_place(address).map_or(Verdict::NONE, |place| place.verdict);
-        (verdict, self.cluster.pin_ue(address, None))
+        let place = self.find_place(address).or_else(|| self.known_place(other?));
+        (place.map_or(Verdict::NONE, |place| place.verdict), self.cluster.pin_ue(address, None))
     }
 
     /// A tunnel whose control plane was never seen goes where the session goes that is known to have
@@ -674,5 +679,31 @@ const fn ue_of(addresses: Addresses, toward: Option<Toward>) -> Option<IpAddr> {
         Some(Toward::Uplink) => Some(addresses.source()),
         Some(Toward::Downlink) => Some(addresses.destination()),
         None => None,
+    }
+}
+
+/// Of a packet that contradicts the session of its tunnel: the address at the UE's end, and the other one
+/// where that may be the UE's just as well. `by_tunnel` is the UE's if the tunnel still goes the way it went;
+/// given out again it may go the other way. A packet that says itself which way it goes is believed.
+fn ends_of(addresses: Addresses, said: Option<Toward>, by_tunnel: IpAddr) -> (IpAddr, Option<IpAddr>) {
+    if let Some(address) = ue_of(addresses, said) {
+        return (address, None);
+    }
+    let (source, destination) = (addresses.source(), addresses.destination());
+    (by_tunnel, Some(if by_tunnel == source { destination } else { source }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tunnel_that_was_given_out_again_may_go_the_other_way() {
+        let addresses = Addresses::V4 { source: 8, destination: 1 };
+        let (server, ue) = (addresses.source(), addresses.destination());
+        assert_eq!(ends_of(addresses, None, server), (server, Some(ue)));
+        assert_eq!(ends_of(addresses, None, ue), (ue, Some(server)));
+        assert_eq!(ends_of(addresses, Some(Toward::Downlink), server), (ue, None));
+        assert_eq!(ends_of(addresses, Some(Toward::Uplink), server), (server, None));
     }
 }
