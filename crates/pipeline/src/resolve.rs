@@ -590,13 +590,19 @@ impl<F: Frame> Resolve<F> {
         pin: u64,
     ) -> (Verdict, u64) {
         if !can_be_ue(address) {
-            // It does not tell whose it is.
-            let key = reading.tunnel.map(Key::Tunnel);
-            return (Verdict::NONE, key.map_or(pin, |key| self.cluster.pin(&key)));
+            return self.of_nobody(reading, pin);
         }
         self.counters.inner_mismatch.add(1);
         let place = self.find_place(address).or_else(|| self.known_place(other?));
         (place.map_or(Verdict::NONE, |place| place.verdict), self.cluster.pin_ue(address, None))
+    }
+
+    /// A packet that does not tell whose it is, as a router advertisement, goes by its tunnel, where the
+    /// End Marker goes too.
+    #[cold]
+    fn of_nobody(&self, reading: &Reading, pin: u64) -> (Verdict, u64) {
+        let key = reading.tunnel.map(Key::Tunnel);
+        (Verdict::NONE, key.map_or(pin, |key| self.cluster.pin(&key)))
     }
 
     /// A tunnel whose control plane was never seen goes where the session goes that is known to have
@@ -636,6 +642,9 @@ impl<F: Frame> Resolve<F> {
     /// pin, which is that of the pair.
     fn without_session(&self, reading: &Reading, pin: u64) -> (Verdict, u64) {
         let Some(addresses) = reading.inner() else { return (Verdict::NONE, pin) };
+        if !can_be_ue(addresses.source()) && !can_be_ue(addresses.destination()) {
+            return self.of_nobody(reading, pin);
+        }
         let place = match reading.toward {
             Some(Toward::Uplink) => self.find_place(addresses.source()),
             Some(Toward::Downlink) => self.find_place(addresses.destination()),
