@@ -84,24 +84,36 @@ pub fn kind(frame: &[u8]) -> Kind {
     }
 }
 
+/// Source and destination of the IP packet in a T-PDU; `None` for other GTP-U messages and frames.
+pub fn inner(frame: &[u8]) -> Option<(IpAddr, IpAddr)> {
+    let datagram = datagram(frame).filter(|datagram| datagram.has_port(2152))?;
+    if datagram.payload.get(1) != Some(&255) {
+        return None;
+    }
+    // Behind the optional fields, with at most a PDU session container of one unit.
+    let at = match datagram.payload.first()? & 7 {
+        0 => 8,
+        flags if flags & 4 == 0 => 12,
+        _ => 16,
+    };
+    let ip = datagram.payload.get(at..)?;
+    match ip.first()? >> 4 {
+        4 => Some((v4_at(ip, 12)?, v4_at(ip, 16)?)),
+        6 => Some((v6_at(ip, 8)?, v6_at(ip, 24)?)),
+        _ => None,
+    }
+}
+
 /// Whether a GTP-U message says nothing of its user: an End Marker (TS 29.281 7.3.2), or a packet between
 /// link-local addresses (router solicitation and advertisement).
 pub fn names_no_user(frame: &[u8]) -> bool {
-    let Some(datagram) = datagram(frame).filter(|datagram| datagram.has_port(2152)) else { return false };
-    if datagram.payload.get(1) == Some(&254) {
-        return true;
-    }
-    // Behind the optional fields, with at most a PDU session container of one unit.
-    let at = match datagram.payload.first().map(|flags| flags & 7) {
-        Some(0) => 8,
-        Some(flags) if flags & 4 == 0 => 12,
-        _ => 16,
+    let local = |address: IpAddr| match address {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(address) => {
+            address.is_unicast_link_local() || address.is_multicast() || address.is_unspecified()
+        }
     };
-    let Some(ip) = datagram.payload.get(at..).filter(|ip| ip.first().is_some_and(|b| b >> 4 == 6)) else {
-        return false;
-    };
-    let local = |at| u16_at(ip, at).is_some_and(|word| word >> 6 == 0x3fa || word >> 8 == 0xff || word == 0);
-    local(8) && local(24)
+    matches!(kind(frame), Kind::Tunnel(..)) && inner(frame).is_none_or(|(a, b)| local(a) && local(b))
 }
 
 /// A set-up that a capture shows: an answer that accepts, and its request is there too.
