@@ -8,6 +8,7 @@ use std::io::{BufWriter, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
+use common::pins::Pins;
 use common::{
     Record, closes, deliveries, difference, files, files_match_accounts, number, read_capture, snipe,
     whereabouts, write_pcap,
@@ -20,7 +21,10 @@ use testkit::{GroundTruth, Options, write_capture};
 #[derive(Debug, Default)]
 struct Read {
     pair: Option<[IpAddr; 2]>,
+    receiver: Option<IpAddr>,
     teid: u32,
+    /// It has a PDU session container, which says which of the addresses is the user's.
+    tells_direction: bool,
     /// Outer addresses and identification, for a fragment of the outer packet.
     datagram: Option<(IpAddr, IpAddr, u32)>,
     later: bool,
@@ -75,11 +79,13 @@ fn read(frame: &[u8]) -> Read {
         && payload[9] == 255;
     if is_t_pdu {
         read.teid = u32::from_be_bytes(payload[12..16].try_into().unwrap());
+        read.receiver = Some(addresses(ip).1);
         let mut inner = 16;
         if payload[8] & 7 != 0 {
             let mut next = payload[19];
             inner = 20;
             while next != 0 {
+                read.tells_direction |= next == 0x85;
                 let length = usize::from(payload[inner]) * 4;
                 next = payload[inner + length - 1];
                 inner += length;
@@ -131,9 +137,11 @@ fn ten_thousand_users_on_eight_probes() {
     files_match_accounts(&stats, &probes, "10,000 users");
     let places = whereabouts(&input, &probes, "10,000 users");
 
-    // Where the packets of each user address were, in their order: nothing tells whose a tunnel is but its
-    // packets, so a session with two addresses is two.
+    // Nothing tells whose a tunnel is but its packets, so a session with two addresses is two.
     let mut at_probe: HashMap<(u32, bool), Vec<usize>> = HashMap::new();
+    let pins = Pins::new(8);
+    let mut tunnels: HashMap<(IpAddr, u32), Tunnel> = HashMap::new();
+    let (mut by_user, mut by_pair) = (0_u32, 0_u32);
     // Each direction of a tunnel has a TEID of its own.
     let mut teids: HashMap<[IpAddr; 2], HashSet<u32>> = HashMap::new();
     let mut firsts: HashMap<_, &[usize]> = HashMap::new();
@@ -156,7 +164,16 @@ fn ten_thousand_users_on_eight_probes() {
                 };
                 assert!(is_user(a) || is_user(b), "{a} {b} {session:?}");
                 if ![a, b].iter().any(is_link_local) {
+                    let home = pins.of_user(if is_user(a) { a } else { b });
                     at_probe.entry((number, a.is_ipv4())).or_default().push(at[0]);
+                    let tunnel = tunnels.entry((what.receiver.unwrap(), what.teid)).or_default();
+                    if tunnel.is_clear(&what, [a, b]) {
+                        assert_eq!(at[0], home, "{a} {b}: the user's, and nowhere else from then on");
+                    } else {
+                        // The other way may have made it clear.
+                        assert!(at[0] == home || at[0] == pins.of_pair([a, b]), "{a} {b}: the pair's");
+                    }
+                    *if at[0] == home { &mut by_user } else { &mut by_pair } += 1;
                 }
             } else {
                 assert!(what.later, "a T-PDU, or a later fragment of one");
@@ -178,8 +195,11 @@ fn ten_thousand_users_on_eight_probes() {
     let both = teids.values().filter(|seen| seen.len() == 2).count();
     assert!(both > 5_000, "{both} pairs were seen in both directions");
 
-    // By the pair until it is clear which address is the user's, then by that: most packets are where the
-    // last one was, and nobody is at more probes than there are pairs before that.
+    // How many are by then is the generator's: of a user with one peer it never gets clear without signalling.
+    let share = f64::from(by_user) / f64::from(by_user + by_pair);
+    println!("{by_user} packets with their user, {by_pair} by their pair, {share}");
+    assert!(share > 0.55, "{by_user} with their user, {by_pair} by their pair");
+    // Most packets are where the last one was.
     let mut users = [0_u32; 8];
     let (mut packets, mut astray) = (0, 0);
     for at in at_probe.values() {
@@ -188,10 +208,29 @@ fn ten_thousand_users_on_eight_probes() {
         packets += at.len();
         astray += at.iter().filter(|&&probe| probe != last).count();
     }
+    println!("{astray} of {packets} packets not where their user's last one is");
     assert!(astray * 5 < packets, "{astray} of {packets} packets");
     let mean = f64::from(users.iter().sum::<u32>()) / 8.0;
     let most = f64::from(*users.iter().max().unwrap());
     assert!(mean > 1_000.0 && most <= 1.1 * mean, "{users:?}");
+}
+
+/// A tunnel that nobody told of, as its packets show it.
+#[derive(Default)]
+struct Tunnel {
+    first: Option<[IpAddr; 2]>,
+    clear: bool,
+}
+
+impl Tunnel {
+    /// Whether it is clear with this packet whose it is: by the container, or because the packets have one
+    /// address in common and two peers.
+    fn is_clear(&mut self, what: &Read, pair: [IpAddr; 2]) -> bool {
+        let first = *self.first.get_or_insert(pair);
+        let common = first.iter().filter(|address| pair.contains(address)).count();
+        self.clear |= what.tells_direction || common == 1;
+        self.clear
+    }
 }
 
 fn is_link_local(address: &IpAddr) -> bool {
