@@ -194,8 +194,8 @@ fn a_tunnel_of_another_family_was_another_ones() {
 #[test]
 fn what_packets_show_gives_way_to_what_is_told() {
     let mut net = Net::new();
-    let v6 = Some("2001:db8:1::".parse().unwrap());
-    let new = Ue { ue: UeAddress { v4: None, v6 }, ..Ue::new(2) };
+    let v6: std::net::Ipv6Addr = "2001:db8:1::".parse().unwrap();
+    let new = Ue { ue: UeAddress { v4: None, v6: Some(v6) }, ..Ue::new(2) };
     let (old, unknown) = half_seen(&mut net, &new);
     let (request, mut answer) = new.create_s5();
     answer.ue = UeAddress::default();
@@ -207,6 +207,6 @@ fn what_packets_show_gives_way_to_what_is_told() {
     net.pair(request, answer);
     assert_eq!(net.sessions.ue(unknown), new.ue);
     assert_eq!(net.keeper.placed[&OLD_V4.into()], Some(old));
-    assert_eq!(net.keeper.placed[&v6.unwrap().into()], Some(unknown));
+    assert_eq!(net.keeper.placed[&v6.into()], Some(unknown));
     assert_eq!(net.sessions.counters().active, 2);
 }
