@@ -10,7 +10,7 @@ use clap::Parser;
 /// Cycles a packet, beside a floor and a C twin measured in the same run
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Groups to run: parse, balance, ring, pipeline, tunnels; none: all
+    /// Groups to run: parse, balance, ring, pipeline, tunnels, sessions; none: all
     groups: Vec<String>,
     /// Print the results as JSON
     #[arg(long)]

@@ -14,15 +14,27 @@ pub struct Scale {
     pub buffers: usize,
     /// Entries of the tunnel table.
     pub tunnels: u32,
+    /// Subscribers of the control plane, small and large.
+    pub subscribers: [u32; 2],
 }
 
 impl Scale {
     /// What results are made of.
-    pub const FULL: Self =
-        Self { windows: 201, window: Duration::from_millis(1), buffers: 131_072, tunnels: 10_000_000 };
+    pub const FULL: Self = Self {
+        windows: 201,
+        window: Duration::from_millis(1),
+        buffers: 131_072,
+        tunnels: 10_000_000,
+        subscribers: [10_000, 500_000],
+    };
     /// Everything once, for a test.
-    pub const TINY: Self =
-        Self { windows: 3, window: Duration::from_micros(20), buffers: 1_024, tunnels: 20_000 };
+    pub const TINY: Self = Self {
+        windows: 3,
+        window: Duration::from_micros(20),
+        buffers: 1_024,
+        tunnels: 20_000,
+        subscribers: [50, 200],
+    };
 }
 
 /// One way to do the work of a group.

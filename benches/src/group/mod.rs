@@ -6,6 +6,7 @@ mod balance;
 mod parse;
 mod pipeline;
 mod ring;
+mod sessions;
 mod tunnels;
 
 /// A group: what is measured together.
@@ -18,10 +19,11 @@ pub struct Group {
 }
 
 /// All of them.
-pub const ALL: [Group; 5] = [
+pub const ALL: [Group; 6] = [
     Group { name: "parse", run: parse::run },
     Group { name: "balance", run: balance::run },
     Group { name: "ring", run: ring::run },
     Group { name: "pipeline", run: pipeline::run },
     Group { name: "tunnels", run: tunnels::run },
+    Group { name: "sessions", run: sessions::run },
 ];

@@ -125,6 +125,16 @@ impl<T> fmt::Debug for Array<T> {
     }
 }
 
+/// Asks the kernel to put memory that was reserved and not touched yet on huge pages, as it is touched.
+/// A hint for what is read at random and grows: a kernel that does not heed it takes small ones. Less than
+/// a huge page stays as it is.
+pub fn prefer_huge<T>(memory: &[T]) {
+    #[cfg(target_os = "linux")]
+    map::prefer_huge(memory.as_ptr().cast(), size_of_val(memory));
+    #[cfg(not(target_os = "linux"))]
+    let _ = memory;
+}
+
 /// Zeroed memory: its start, the bytes that are to be given back, and what it is.
 struct Region {
     start: NonNull<u8>,
@@ -195,6 +205,17 @@ mod map {
         unsafe { libc::madvise(start.as_ptr().cast(), bytes, advice) };
     }
 
+    /// The whole pages of somebody's memory.
+    pub(super) fn prefer_huge(start: *const u8, bytes: usize) {
+        let before = start.align_offset(super::ALIGNMENT);
+        let whole = bytes.saturating_sub(before) & !(super::ALIGNMENT - 1);
+        if whole >= HUGE
+            && let Some(start) = NonNull::new(start.wrapping_add(before).cast_mut())
+        {
+            advise(start, whole, libc::MADV_HUGEPAGE);
+        }
+    }
+
     /// # Safety
     /// `start` and `bytes` are a whole mapping of [`zeroed`] or whole pages of one, given back once,
     /// and nobody uses them any more.
@@ -259,6 +280,17 @@ mod tests {
             }
         });
         assert!(array.iter().enumerate().all(|(i, line)| line[7].load(Ordering::Relaxed) == i as u64));
+    }
+
+    #[test]
+    fn a_hint_changes_nothing_in_memory() {
+        let mut numbers = Vec::<u32>::with_capacity(5_000_000);
+        prefer_huge(numbers.spare_capacity_mut());
+        numbers.extend(0..3_000_000);
+        prefer_huge(&numbers);
+        assert!(numbers.iter().zip(0..).all(|(&own, number)| own == number));
+        prefer_huge::<u64>(&[]);
+        prefer_huge(&[1_u8; 5_000]);
     }
 
     #[test]

@@ -20,7 +20,7 @@ mod epoch;
 mod equal;
 mod ring;
 
-pub use array::{Array, Backing, Pages};
+pub use array::{Array, Backing, Pages, prefer_huge};
 pub use epoch::{EpochReader, Epochs};
 #[cfg(target_arch = "x86_64")]
 pub use equal::Avx;
@@ -78,6 +78,19 @@ pub fn prefetch_two(bytes: &[u8]) {
     let _ = bytes;
 }
 
+/// The same for the line in which `value` ends.
+#[inline(always)]
+pub fn prefetch_end<T>(value: &T) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        let line = core::ptr::from_ref(value).cast::<i8>().wrapping_add(size_of::<T>().saturating_sub(1));
+        // SAFETY: as in `prefetch`: any address, valid or not.
+        unsafe { core::arch::x86_64::_mm_prefetch::<{ core::arch::x86_64::_MM_HINT_T0 }>(line) }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = value;
+}
+
 /// The same for one of many, without a look at how many there are.
 #[inline(always)]
 pub fn prefetch_at<T>(values: &[T], index: usize) {
@@ -108,5 +121,7 @@ mod tests {
         super::prefetch("text");
         super::prefetch_two(&[]);
         super::prefetch_at(&[1, 2, 3], usize::MAX);
+        super::prefetch_end(&());
+        super::prefetch_end(&[0; 128]);
     }
 }

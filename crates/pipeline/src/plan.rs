@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use balance::{Balancer, ClusterKey};
 use batch::{Frame, RxQueue, Sink, TxCounters, TxQueue};
-use session::{Sessions, TableLimits, TunnelLimits, TunnelReader};
+use session::{Limits, Sessions, TableLimits, TunnelLimits, TunnelReader};
 use types::{LinkType, PortId};
 
 use crate::inquiry::{self, Desk};
@@ -271,7 +271,11 @@ impl<F: Frame> Keepers<F> {
         let lines: Arc<[Lines]> = lines.collect::<Result<_, _>>().map_err(no_memory)?;
         let (desk, window) = inquiry::desk();
         let tracker = Tracker::new(tracker::Parts {
-            sessions: Sessions::new(limits.clone(), plan.seed, plan.cluster.session_key()),
+            sessions: Sessions::new(
+                Limits { pages, ..limits.clone() },
+                plan.seed,
+                plan.cluster.session_key(),
+            ),
             verdicts,
             tunnels: tunnel_writer,
             ues: ue_writer,

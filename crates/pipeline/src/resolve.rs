@@ -17,7 +17,7 @@ use crate::accounts::HoldCounters;
 use crate::lines::{Binding, Line, Lines, Match, Standing, can_be_ue};
 use crate::outbox::Outbox;
 use crate::readings::{Reading, Readings};
-use crate::tracker::{Found, PlaceReader, Tracker};
+use crate::tracker::{Found, Look, PlaceReader, Tracker};
 use crate::{Dispatch, Overflow};
 
 /// A packet that waits until its session is known.
@@ -157,6 +157,8 @@ impl<F: Frame> Resolve<F> {
     #[inline]
     pub(crate) fn run(&mut self, batch: &mut Batch<F>, readings: &Readings) {
         let mut run = ArrayVec::<Slot, BATCH>::new();
+        let mut looks = self.look_at_control(batch);
+        let mut coming = looks.as_mut_slice();
         for slot in batch.live() {
             batch.sequence.set(slot, self.next_sequence);
             self.next_sequence = self.next_sequence.wrapping_add(1);
@@ -169,7 +171,13 @@ impl<F: Frame> Resolve<F> {
             if batch.class.get(slot).is_control() {
                 self.users(batch, readings, &run);
                 run.clear();
-                self.control(batch, slot);
+                let mut look = None;
+                if let Some((first, behind)) = std::mem::take(&mut coming).split_first_mut() {
+                    look = *first;
+                    coming = behind;
+                }
+                self.come_nearer(coming);
+                self.control(batch, slot, look);
             } else {
                 let _ = run.try_push(slot);
             }
@@ -262,7 +270,9 @@ impl<F: Frame> Resolve<F> {
         let count = came.len();
         for packet in came {
             if let Keeper::Here { tracker, .. } = &mut self.keeper {
-                if let Some(reason) = tracker.message(&packet.frame, packet.meta.time_ns) {
+                let look = tracker.look(&packet.frame);
+                let time_ns = packet.meta.time_ns;
+                if let Some(reason) = look.and_then(|look| tracker.message(&packet.frame, &look, time_ns)) {
                     self.received.malformed(reason);
                 }
             }
@@ -272,14 +282,39 @@ impl<F: Frame> Resolve<F> {
         count
     }
 
+    /// Finds the control-plane messages of a batch, so that memory is asked for some messages before it is
+    /// needed.
+    #[inline]
+    fn look_at_control(&mut self, batch: &Batch<F>) -> ArrayVec<Option<Look>, BATCH> {
+        let mut looks = ArrayVec::new();
+        if let Keeper::Here { tracker, .. } = &mut self.keeper {
+            for slot in batch.live().filter(|&slot| batch.class.get(slot).is_control()) {
+                let _ = looks.try_push(batch.frame(slot).and_then(|frame| tracker.look(frame)));
+            }
+        }
+        looks
+    }
+
+    /// Before a message is followed: `coming` are those behind it.
+    fn come_nearer(&self, coming: &mut [Option<Look>]) {
+        let Keeper::Here { tracker, .. } = &self.keeper else { return };
+        if let Some(Some(third)) = coming.get_mut(2) {
+            tracker.nearer(third);
+        }
+        if let Some(Some(next)) = coming.first() {
+            tracker.next(next);
+        }
+    }
+
     /// A control-plane message: followed first, then handed on.
-    fn control(&mut self, batch: &mut Batch<F>, slot: Slot) {
+    fn control(&mut self, batch: &mut Batch<F>, slot: Slot, look: Option<Look>) {
         let malformed = batch.malformed.get(slot).is_some();
         let Some(packet) = batch.take(slot) else { return };
         self.advance(packet.frame.len());
         match &mut self.keeper {
             Keeper::Here { tracker, .. } => {
-                let reason = tracker.message(&packet.frame, packet.meta.time_ns);
+                let time_ns = packet.meta.time_ns;
+                let reason = look.and_then(|look| tracker.message(&packet.frame, &look, time_ns));
                 if let Some(reason) = reason.filter(|_| !malformed) {
                     self.received.malformed(reason);
                 }

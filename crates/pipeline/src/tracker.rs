@@ -1,7 +1,7 @@
 //! The tracker: follows the control plane, keeps the sessions, and is the only writer of the tables
 //! that every receiver reads.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -9,10 +9,12 @@ use balance::{Balancer, ClusterKey};
 use batch::Frame;
 use hashbrown::HashMap;
 use session::{
-    Cursor, Effects, Filter, PackedKey, Pin, Reader, Record, SessionId, Sessions, TunnelId, TunnelWriter,
-    View, Writer,
+    Ahead, Cursor, Effects, Filter, PackedKey, Pin, Reader, Record, SessionId, Sessions, TunnelId,
+    TunnelWriter, View, Writer,
 };
-use types::{LinkType, Malformed, ProbeId, SessionEvent, Toward, TunnelKey, UeAddress, Verdict};
+use types::{
+    LinkType, Malformed, ProbeId, SessionEvent, Toward, TrafficClass, TunnelKey, UeAddress, Verdict,
+};
 use wire::Addresses;
 
 use crate::accounts::{SessionAccount, SessionBoard};
@@ -117,6 +119,26 @@ pub(crate) struct Parts {
     pub(crate) window: Option<Window>,
 }
 
+/// A control-plane message in its frame.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Look {
+    class: TrafficClass,
+    /// Where the datagram begins, and how long it is.
+    at: u32,
+    bytes: u32,
+    source: SocketAddr,
+    destination: SocketAddr,
+    ahead: Ahead,
+}
+
+impl Look {
+    /// What stands behind the datagram is padding.
+    fn datagram<'a>(&self, frame: &'a [u8]) -> &'a [u8] {
+        let datagram = frame.get(self.at as usize..).unwrap_or_default();
+        datagram.get(..self.bytes as usize).unwrap_or(datagram)
+    }
+}
+
 /// Sessions, and the tables that lead to them.
 pub struct Tracker {
     sessions: Sessions,
@@ -183,22 +205,47 @@ impl Tracker {
         self.window = Some(window);
     }
 
-    /// Follows a control-plane message. Returns what is wrong with it.
-    pub(crate) fn message<F: Frame>(&mut self, frame: &F, now_ns: u64) -> Option<Malformed> {
-        let Self { sessions, tables, event, linear, .. } = self;
-        let bytes = linear.bytes(frame);
+    /// Finds a control-plane message in its frame, and asks for the memory that following it will need.
+    pub(crate) fn look<F: Frame>(&mut self, frame: &F) -> Option<Look> {
+        let bytes = self.linear.bytes(frame);
         let found = wire::dissect(self.link, bytes);
         let (Some(ends), Some(at), false) = (found.layers.ends, found.layers.datagram, found.layers.quoted)
         else {
             return None;
         };
-        let datagram = bytes.get(at as usize..).unwrap_or_default();
-        // What stands behind the datagram is padding.
-        let datagram = datagram.get(..found.layers.datagram_bytes as usize).unwrap_or(datagram);
+        let (source, destination) = (ends.source(), ends.destination());
+        let mut look = Look {
+            class: found.class,
+            at,
+            bytes: found.layers.datagram_bytes,
+            source,
+            destination,
+            ahead: Ahead::default(),
+        };
+        if let Some(heading) = wire::heading(found.class, look.datagram(bytes), source, destination) {
+            look.ahead = self.sessions.ahead(&heading);
+        }
+        Some(look)
+    }
+
+    /// Asks for more, where the first is there by now: of the second message from here on.
+    pub(crate) fn nearer(&self, look: &mut Look) {
+        self.sessions.nearer(&mut look.ahead);
+    }
+
+    /// The same of the next message.
+    pub(crate) fn next(&self, look: &Look) {
+        self.sessions.next(&look.ahead);
+    }
+
+    /// Follows a control-plane message that was looked at. Returns what is wrong with it.
+    pub(crate) fn message<F: Frame>(&mut self, frame: &F, look: &Look, now_ns: u64) -> Option<Malformed> {
+        let Self { sessions, tables, event, linear, .. } = self;
+        let datagram = look.datagram(linear.bytes(frame));
         event.time_ns = now_ns;
-        event.source = ends.source();
-        event.destination = ends.destination();
-        let reason = wire::signalling(found.class, datagram, event, &mut |event| {
+        event.source = look.source;
+        event.destination = look.destination;
+        let reason = wire::signalling(look.class, datagram, event, &mut |event| {
             sessions.handle(event, tables);
         });
         self.settle();
@@ -438,6 +485,10 @@ impl Tables {
 }
 
 impl Effects for Tables {
+    fn prefetch(&self, key: TunnelKey) {
+        self.tunnels.prefetch(key);
+    }
+
     fn bind(&mut self, tunnel: TunnelId, key: TunnelKey, view: &View) {
         let verdict = self.verdict(view);
         let standing = match (view.known, &view.pin) {

@@ -36,6 +36,11 @@ impl<T: Slot> Arena<T> {
         Self { items, slots_max, free: 0, waiting_first: 0, waiting_last: 0, none: T::EMPTY, lost: T::EMPTY }
     }
 
+    /// Asks for huge pages for all that will be used.
+    pub(crate) fn prefer_huge(&mut self) {
+        cpu::prefer_huge(self.items.spare_capacity_mut());
+    }
+
     /// One more than the highest slot that was ever used.
     pub(crate) fn touched(&self) -> u32 {
         self.items.len() as u32
@@ -58,6 +63,17 @@ impl<T: Slot> Arena<T> {
     #[inline(always)]
     pub(crate) fn at(&self, slot: u32) -> &T {
         self.items.get(slot as usize).unwrap_or(&self.none)
+    }
+
+    /// Asks for a record before it is read: both lines of one that has two.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, slot: u32) {
+        cpu::prefetch_at(&self.items, slot as usize);
+        if size_of::<T>() > 64
+            && let Some(item) = self.items.get(slot as usize)
+        {
+            cpu::prefetch_end(item);
+        }
     }
 
     #[inline(always)]

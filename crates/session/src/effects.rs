@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use cpu::Pages;
 use types::{Apn, Imsi, Plmn, Toward, TunnelKey, UeAddress};
 
 /// A session: a number from 1 to `sessions_max`. It is given out again after [`crate::Sessions::free`].
@@ -29,6 +30,8 @@ pub struct Limits {
     pub unknown_idle_secs: u32,
     /// Networks that are home besides the serving one.
     pub home_plmns: Vec<Plmn>,
+    /// What the tables lie on. Either way they take memory as they are used.
+    pub pages: Pages,
 }
 
 impl Default for Limits {
@@ -41,6 +44,7 @@ impl Default for Limits {
             idle_secs: 86_400,
             unknown_idle_secs: 300,
             home_plmns: Vec::new(),
+            pages: Pages::Small,
         }
     }
 }
@@ -82,6 +86,11 @@ pub struct View {
 
 /// What the keeper of the tables has to do. Called while an event is handled.
 pub trait Effects {
+    /// This tunnel will be bound or unbound soon: what is needed for that may be asked for.
+    fn prefetch(&self, key: TunnelKey) {
+        let _ = key;
+    }
+
     /// Packets to `key` belong to this session from now on. Called again for a tunnel when something
     /// changes that a verdict depends on, and when it goes to another session without being unbound.
     fn bind(&mut self, tunnel: TunnelId, key: TunnelKey, view: &View);

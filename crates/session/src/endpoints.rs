@@ -173,6 +173,12 @@ impl Endpoints {
         Self { arena: Arena::new(endpoints_max), index: Index::new(endpoints_max), key }
     }
 
+    /// Asks for huge pages.
+    pub(crate) fn prefer_huge(&mut self) {
+        self.arena.prefer_huge();
+        self.index.prefer_huge();
+    }
+
     fn hash(&self, node: u32, teid: u32) -> u64 {
         self.key.word(u64::from(node) << 32 | u64::from(teid))
     }
@@ -189,6 +195,20 @@ impl Endpoints {
     #[inline(always)]
     pub(crate) fn at_mut(&mut self, slot: u32) -> &mut Endpoint {
         self.arena.at_mut(slot)
+    }
+
+    /// Asks for the head of the chain of a key.
+    #[inline(always)]
+    pub(crate) fn prefetch_head(&self, node: u32, teid: u32) {
+        self.index.prefetch(self.hash(node, teid));
+    }
+
+    /// The first record of that chain, which may be another one, or 0; asks for it.
+    #[inline(always)]
+    pub(crate) fn prefetch_first(&self, node: u32, teid: u32) -> u32 {
+        let slot = self.index.first(self.hash(node, teid));
+        self.arena.prefetch(slot);
+        slot
     }
 
     /// The first live endpoint with this key, or 0. Node 0 has none.

@@ -63,10 +63,21 @@ impl Index {
         Self { heads: vec![0; records_max.max(1) as usize], used: 1, mask: 0, records: 0 }
     }
 
+    /// Asks for huge pages for the heads.
+    pub(crate) fn prefer_huge(&self) {
+        cpu::prefer_huge(&self.heads);
+    }
+
     #[inline(always)]
     fn place(&self, hash: u64) -> usize {
         let place = hash as usize & self.mask;
         if place < self.used { place } else { place & (self.mask >> 1) }
+    }
+
+    /// Asks for the head of a chain before it is read.
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, hash: u64) {
+        cpu::prefetch_at(&self.heads, self.place(hash));
     }
 
     /// The first record of the chain, or 0.

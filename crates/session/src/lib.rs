@@ -59,7 +59,7 @@ mod unknown;
 pub use effects::{Counters, Effects, Full, Limits, Pin, Refused, SessionId, TunnelId, View};
 pub use record::{BearerRecord, FTeidRecord, Filter, Record, State};
 pub use report::Cursor;
-pub use sessions::Sessions;
+pub use sessions::{Ahead, Sessions};
 pub use table::{
     InsertError, PackedKey, Reader, TableLimits, TunnelLimits, TunnelReader, TunnelWriter, VALUE_MAX, Writer,
     table, tunnels,

@@ -40,6 +40,11 @@ impl Retiring {
         oldest.map(|(_, user)| user)
     }
 
+    /// One that will be popped some calls later.
+    fn peek(&self, behind: usize) -> Option<u32> {
+        self.queue.get(behind).map(|&(_, user)| user)
+    }
+
     fn pop(&mut self, now_ns: u64) -> Option<u32> {
         self.queue.front().filter(|(due_ns, _)| *due_ns <= now_ns)?;
         self.queue.pop_front().map(|(_, user)| user)
@@ -348,6 +353,14 @@ impl State {
     /// Tunnels that were replaced a while ago are past.
     pub(crate) fn settle_due(&mut self, now_ns: u64, effects: &mut impl Effects) {
         while let Some(user) = self.retiring.pop(now_ns) {
+            if let Some(later) = self.retiring.peek(3) {
+                self.users.arena.prefetch(later);
+            }
+            if let Some(next) = self.retiring.peek(1) {
+                let endpoint = self.users.at(next);
+                self.users.prefetch_head(endpoint.node(), endpoint.teid);
+                effects.prefetch(self.user_key(next));
+            }
             self.settle(user, effects);
         }
     }

@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 
 use arrayvec::ArrayVec;
-use types::{ProbeId, SessionEvent, Signalling, Toward, TunnelKey, UeAddress};
+use cpu::Pages;
+use types::{Heading, ProbeId, SessionEvent, Signalling, Toward, TunnelKey, UeAddress};
 
 use crate::effects::{Counters, Effects, Full, Limits, SessionId, TunnelId, View};
 use crate::index::HashKey;
@@ -22,19 +23,29 @@ enum Part {
     Neither,
 }
 
-fn part(event: &SessionEvent) -> Part {
-    let is_request = match event.protocol {
+fn part(protocol: Signalling, message: u8) -> Part {
+    let is_request = match protocol {
         Signalling::Gtpv1 => gtpv1::is_request,
         Signalling::Gtpv2 => gtpv2::is_request,
         Signalling::Pfcp => pfcp::is_request,
     };
-    if is_request(event.message) {
+    if is_request(message) {
         Part::Request
-    } else if event.message.checked_sub(1).is_some_and(is_request) {
+    } else if message.checked_sub(1).is_some_and(is_request) {
         Part::Answer
     } else {
         Part::Neither
     }
+}
+
+/// Where a message will look: see [`Sessions::ahead`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ahead {
+    fingerprint: u64,
+    /// The control-plane endpoint that it is for.
+    node: u32,
+    teid: u32,
+    endpoint: u32,
 }
 
 /// All sessions, and what their messages say.
@@ -67,11 +78,14 @@ impl Sessions {
     #[must_use]
     pub fn new(limits: Limits, seed: u64, cluster: [u64; 4]) -> Self {
         let key = HashKey::new(seed);
-        Self {
-            transactions: Transactions::new(limits.transactions_max, key),
-            state: State::new(limits, key, cluster),
-            scratch: Box::new(Message::new()),
+        let mut transactions = Transactions::new(limits.transactions_max, key);
+        let pages = limits.pages;
+        let mut state = State::new(limits, key, cluster);
+        if pages == Pages::Huge {
+            transactions.prefer_huge();
+            state.prefer_huge();
         }
+        Self { state, transactions, scratch: Box::new(Message::new()) }
     }
 
     #[cfg(test)]
@@ -84,11 +98,42 @@ impl Sessions {
         &self.state
     }
 
+    /// Asks for the memory that a message will need some messages later: the first of three steps, each
+    /// best a message apart. Nothing changes but time.
+    #[inline]
+    pub fn ahead(&self, heading: &Heading) -> Ahead {
+        let is_answer = part(heading.protocol, heading.message) == Part::Answer;
+        let fingerprint = self.transactions.prefetch_head(heading, is_answer);
+        let teid = heading.teid.map_or(0, |teid| teid.0);
+        let node = if teid == 0 { 0 } else { self.state.nodes.find(&heading.destination.ip()) };
+        if node != 0 {
+            self.state.controls.prefetch_head(node, teid);
+        }
+        Ahead { fingerprint, node, teid, endpoint: 0 }
+    }
+
+    /// The second step.
+    #[inline]
+    pub fn nearer(&self, ahead: &mut Ahead) {
+        self.transactions.prefetch_slot(ahead.fingerprint);
+        if ahead.node != 0 {
+            ahead.endpoint = self.state.controls.prefetch_first(ahead.node, ahead.teid);
+        }
+    }
+
+    /// The third one.
+    #[inline]
+    pub fn next(&self, ahead: &Ahead) {
+        if ahead.endpoint != 0 {
+            self.state.sessions.prefetch(self.state.controls.at(ahead.endpoint).session);
+        }
+    }
+
     /// One message of the control plane.
     pub fn handle(&mut self, event: &SessionEvent, effects: &mut impl Effects) {
         self.state.settle_due(event.time_ns, effects);
         let mut full = 0;
-        let part = part(event);
+        let part = part(event.protocol, event.message);
         let Self { state, transactions, scratch } = self;
         let step = match part {
             Part::Request => transactions.request(event, scratch, &mut full),
@@ -109,6 +154,7 @@ impl Sessions {
                 let Some(kept) = self.transactions.message(slot) else { return };
                 let (request, answer) =
                     if part == Part::Request { (&*self.scratch, kept) } else { (kept, &*self.scratch) };
+                self.state.ask_for_users(request, answer, effects);
                 match event.protocol {
                     Signalling::Gtpv1 => self.state.apply_v1(request, answer, effects),
                     Signalling::Gtpv2 => self.state.apply_v2(request, answer, effects),
@@ -231,7 +277,7 @@ impl Sessions {
     /// this is to be asked before [`Self::handle`] gets the answer.
     pub fn sessions_of(&mut self, event: &SessionEvent) -> ArrayVec<SessionId, 16> {
         self.scratch.fill(event);
-        let asked = match part(event) {
+        let asked = match part(event.protocol, event.message) {
             Part::Answer => self.transactions.asked(event),
             _ => None,
         };
@@ -244,6 +290,16 @@ impl Sessions {
 }
 
 impl State {
+    /// Asks for the places of all tunnels that two messages tell of, before the first one is looked for.
+    fn ask_for_users(&self, request: &Message, answer: &Message, effects: &impl Effects) {
+        for f_teid in request.user_f_teids().chain(answer.user_f_teids()) {
+            for address in f_teid.addresses() {
+                self.users.prefetch_head(self.nodes.find(&address), f_teid.teid.0);
+                effects.prefetch(TunnelKey { receiver: address, teid: f_teid.teid });
+            }
+        }
+    }
+
     /// Whether an answer that came from or went to another address or port than its request is its answer
     /// all the same: it has the right type and number, and the endpoint that it is sent to is the asker's
     /// own: told in the request, or that of a session that the request is about. So it may answer a Context

@@ -126,6 +126,19 @@ impl State {
         }
     }
 
+    /// Asks for huge pages for what is read at random.
+    pub(crate) fn prefer_huge(&mut self) {
+        self.sessions.prefer_huge();
+        for index in [&self.imsis, &self.v4s, &self.v6s, &self.seid_index] {
+            index.prefer_huge();
+        }
+        self.users.prefer_huge();
+        self.controls.prefer_huge();
+        self.pfcps.prefer_huge();
+        self.seids.prefer_huge();
+        self.rules.prefer_huge();
+    }
+
     /// A keyed hash over IMSI and anchor that boxes with one `cluster_key` share.
     pub(crate) fn correlation(&self, imsi: Digits, address: Option<IpAddr>, teid: u64) -> u64 {
         let [a, b, c, d] = self.cluster;

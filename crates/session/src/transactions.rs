@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use types::{SessionEvent, Signalling};
+use types::{Heading, SessionEvent, Signalling};
 
 use crate::index::HashKey;
 use crate::message::Message;
@@ -96,9 +96,27 @@ impl Transactions {
         }
     }
 
+    /// Asks for huge pages.
+    pub(crate) fn prefer_huge(&mut self) {
+        cpu::prefer_huge(self.slots.spare_capacity_mut());
+        cpu::prefer_huge(&self.heads);
+        cpu::prefer_huge(self.bodies.spare_capacity_mut());
+        cpu::prefer_huge(&self.alike);
+    }
+
     /// One word for who asked whom what: an answer has the same as its request. The key is secret, so
     /// nobody can aim at another's.
     fn fingerprint(&self, event: &SessionEvent, asks: SocketAddr, asked: SocketAddr) -> Option<u64> {
+        Some(self.fingerprint_of(event.protocol, event.sequence?, asks, asked))
+    }
+
+    fn fingerprint_of(
+        &self,
+        protocol: Signalling,
+        sequence: u32,
+        asks: SocketAddr,
+        asked: SocketAddr,
+    ) -> u64 {
         let address = |state, address: SocketAddr| {
             let state = match address.ip() {
                 IpAddr::V4(ip) => self.key.add(state, u64::from(ip.to_bits())),
@@ -109,8 +127,33 @@ impl Transactions {
             };
             self.key.add(state, u64::from(address.port()))
         };
-        let first = self.key.add(number(event.protocol), u64::from(event.sequence?));
-        Some(self.key.word(address(address(first, asks), asked)))
+        let first = self.key.add(number(protocol), u64::from(sequence));
+        self.key.word(address(address(first, asks), asked))
+    }
+
+    /// Asks for where a message will be looked for. Returns what [`Self::prefetch_slot`] wants.
+    pub(crate) fn prefetch_head(&self, heading: &Heading, is_answer: bool) -> u64 {
+        let (asks, asked) = match is_answer {
+            false => (heading.source, heading.destination),
+            true => (heading.destination, heading.source),
+        };
+        let fingerprint = self.fingerprint_of(heading.protocol, heading.sequence.unwrap_or(0), asks, asked);
+        cpu::prefetch_at(&self.heads, fingerprint as usize & (self.heads.len() - 1));
+        if let (false, Some(sequence)) = (is_answer, heading.sequence) {
+            let list = self.list_of(heading.protocol, heading.message, sequence);
+            cpu::prefetch_at(&self.alike, list);
+        }
+        fingerprint
+    }
+
+    /// Asks for what is there.
+    pub(crate) fn prefetch_slot(&self, fingerprint: u64) {
+        let slot = self.heads.get(fingerprint as usize & (self.heads.len() - 1)).copied().unwrap_or(0);
+        cpu::prefetch_at(&self.slots, (slot as usize).wrapping_sub(1));
+        // One of the oldest, that will be replaced, and where it hangs.
+        if let Some(oldest) = self.slots.get(self.oldest + 4).filter(|_| self.slots.len() == self.slots_max) {
+            cpu::prefetch_at(&self.heads, oldest.fingerprint as usize & (self.heads.len() - 1));
+        }
     }
 
     fn head(&mut self, fingerprint: u64) -> Option<&mut u32> {

@@ -153,6 +153,23 @@ pub struct FSeid {
     pub v6: Option<Ipv6Addr>,
 }
 
+/// The header of a control-plane message: enough to know where it will look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Heading {
+    /// Its protocol.
+    pub protocol: Signalling,
+    /// Message type.
+    pub message: u8,
+    /// Who sent it, with the UDP port.
+    pub source: SocketAddr,
+    /// Who it was sent to.
+    pub destination: SocketAddr,
+    /// Sequence number.
+    pub sequence: Option<u32>,
+    /// GTP: the TEID of the header, which is the receiver's.
+    pub teid: Option<Teid>,
+}
+
 /// One control-plane message, as far as sessions need it. Lists hold what real messages have; where one
 /// has more, `incomplete` is set.
 #[derive(Clone, Debug, PartialEq, Eq)]

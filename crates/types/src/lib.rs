@@ -25,7 +25,7 @@ mod verdict;
 
 pub use class::{PortPair, TrafficClass};
 pub use event::{
-    Bearer, Ebi, FSeid, FTeid, Far, PdnConnection, Pdr, RuleAction, SessionEvent, Side, Signalling,
+    Bearer, Ebi, FSeid, FTeid, Far, Heading, PdnConnection, Pdr, RuleAction, SessionEvent, Side, Signalling,
 };
 pub use identity::{Apn, Digits, Imei, Imsi, Location, Msisdn, Plmn, Rat, Snssai, UeAddress};
 pub use interface::{Interface, Toward};

@@ -4,9 +4,10 @@
 //! matters where one element means different things in different messages.
 
 use core::cell::Cell;
+use core::net::SocketAddr;
 
 use arrayvec::ArrayVec;
-use types::{Malformed, SessionEvent, Signalling, TrafficClass};
+use types::{Heading, Malformed, SessionEvent, Signalling, TrafficClass};
 
 use crate::gtpc::Gtpc;
 use crate::pfcp::Pfcp;
@@ -36,6 +37,32 @@ pub fn signalling(
     match class {
         TrafficClass::GtpC => gtpc(datagram, event, each),
         TrafficClass::Pfcp => pfcp(datagram, event, each),
+        TrafficClass::GtpU | TrafficClass::GtpPrime | TrafficClass::Other => None,
+    }
+}
+
+/// The header of the first message of a datagram, without a look at its elements.
+#[inline]
+#[must_use]
+pub fn heading(
+    class: TrafficClass,
+    datagram: &[u8],
+    source: SocketAddr,
+    destination: SocketAddr,
+) -> Option<Heading> {
+    match class {
+        TrafficClass::GtpC => {
+            let gtp = Gtpc::parse(datagram).ok()?;
+            let protocol = if gtp.version() == 1 { Signalling::Gtpv1 } else { Signalling::Gtpv2 };
+            let (message, sequence, teid) = (gtp.message_type(), gtp.sequence(), gtp.teid());
+            Some(Heading { protocol, message, source, destination, sequence, teid })
+        }
+        TrafficClass::Pfcp => {
+            let pfcp = Pfcp::parse(datagram).ok()?;
+            let (protocol, message, sequence) =
+                (Signalling::Pfcp, pfcp.message_type(), Some(pfcp.sequence()));
+            Some(Heading { protocol, message, source, destination, sequence, teid: None })
+        }
         TrafficClass::GtpU | TrafficClass::GtpPrime | TrafficClass::Other => None,
     }
 }

@@ -4,10 +4,10 @@ mod astray;
 mod bounds;
 mod eps;
 mod gn;
+mod lives;
 mod n4;
 mod random;
 mod reuse;
-mod speed;
 mod unknown;
 
 use std::collections::HashMap;
