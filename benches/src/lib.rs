@@ -29,10 +29,12 @@ mod baseline;
 mod frames;
 pub mod group;
 mod measure;
+mod memory;
 mod report;
 mod twin;
 
 pub use alloc::allocations;
 pub use baseline::Baseline;
 pub use measure::{Rival, Sample, Scale, measure};
+pub use memory::{Crowd, Footprint, footprint};
 pub use report::{Outcome, Ratio};

@@ -3,7 +3,7 @@
 use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent};
 use types::TrafficClass;
 
-use super::{ProbeStats, Reasons, Stats, sum};
+use super::{ProbeStats, Reasons, Refused, SessionStats, Stats, sum};
 
 /// Characters of the bar that shows a probe's share.
 const BAR: u64 = 6;
@@ -17,6 +17,7 @@ pub(super) fn render(stats: &Stats) -> String {
         totals(stats),
         classes(stats),
         reasons("malformed (and delivered)", &stats.rx.malformed),
+        sessions(&stats.sessions),
         probes(stats),
         closing(stats),
     ];
@@ -25,13 +26,13 @@ pub(super) fn render(stats: &Stats) -> String {
 }
 
 /// No frame, a thin line below the header.
-pub(super) fn table<const N: usize>(header: [&str; N]) -> Table {
+pub(super) fn table<'a>(header: impl IntoIterator<Item = &'a str>) -> Table {
     let mut table = Table::new();
     table.load_preset(comfy_table::presets::NOTHING);
     table.set_style(TableComponent::HeaderLines, '─');
     table.set_style(TableComponent::MiddleHeaderIntersections, '─');
     table.set_content_arrangement(ContentArrangement::Disabled);
-    table.set_header(header);
+    table.set_header(header.into_iter().collect::<Vec<_>>());
     table
 }
 
@@ -94,26 +95,73 @@ fn reasons(title: &str, reasons: &Reasons) -> Option<String> {
     finish(table)
 }
 
+/// Who the packets were of, and what did not go as it should.
+fn sessions(sessions: &SessionStats) -> Option<String> {
+    if *sessions == SessionStats::default() {
+        return None;
+    }
+    let mut table = table(["sessions", "count"]);
+    let always = [
+        ("created", sessions.created),
+        ("  active", sessions.active),
+        ("  deleted", sessions.deleted),
+        ("  expired", sessions.expired),
+    ];
+    let Refused { sessions_full, tunnels_full, transactions_full } = sessions.refused;
+    let where_any = [
+        ("moved to another probe", sessions.moved),
+        ("refused, sessions_full", sessions_full),
+        ("refused, tunnels_full", tunnels_full),
+        ("refused, transactions_full", transactions_full),
+        ("packets held until known", sessions.held),
+        ("packets without room to wait", sessions.hold_full),
+        ("packets with inner_mismatch", sessions.inner_mismatch),
+    ];
+    for (name, count) in always.into_iter().chain(where_any.into_iter().filter(|&(_, count)| count > 0)) {
+        table.add_row([name.to_owned(), thousands(count)]);
+    }
+    finish(table)
+}
+
 fn probes(stats: &Stats) -> Option<String> {
     if stats.probes.is_empty() {
         return None;
     }
     let all = sum(stats.probes.values().map(|probe| probe.packets));
     let busiest = stats.probes.values().map(|probe| probe.packets).max().unwrap_or_default();
-    let mut table = table(["probe", "packets", "bytes", "control", "user", "dropped", "share", ""]);
-    for (name, probe) in &stats.probes {
-        table.add_row([
-            short(name),
-            thousands(probe.packets),
-            si_bytes(probe.bytes),
-            thousands(probe.control_packets),
-            thousands(probe.user_packets),
-            thousands(probe.dropped.total()),
-            percent(probe.packets, all),
-            bar(probe, busiest),
-        ]);
-    }
-    finish(table)
+    let with_sessions = stats.sessions.created > 0;
+    let with = |bars: bool| {
+        let mut header = vec!["probe", "packets", "bytes", "control", "user", "dropped", "share", ""];
+        if with_sessions {
+            header.insert(1, "sessions");
+        }
+        if !bars {
+            header.pop();
+        }
+        let mut table = table(header);
+        for (name, probe) in &stats.probes {
+            let mut row = vec![
+                short(name),
+                thousands(probe.packets),
+                si_bytes(probe.bytes),
+                thousands(probe.control_packets),
+                thousands(probe.user_packets),
+                thousands(probe.dropped.total()),
+                percent(probe.packets, all),
+                bar(probe, busiest),
+            ];
+            if with_sessions {
+                row.insert(1, thousands(probe.sessions));
+            }
+            if !bars {
+                row.pop();
+            }
+            table.add_row(row);
+        }
+        finish(table)
+    };
+    // Numbers before bars, where there is no room for both.
+    with(true).filter(|text| text.lines().all(|line| line.chars().count() <= WIDTH)).or_else(|| with(false))
 }
 
 fn closing(stats: &Stats) -> Option<String> {

@@ -1,6 +1,6 @@
 use super::*;
 
-/// The object as the manual shows it, what was added since behind it, with a reason, a probe and a rule for the placeholders.
+/// The object as the manual shows it, what was added since behind it, with a reason, a probe and a rule in it.
 const SHAPE: &str = r#"{ "version": "0.1.0",
   "rx": { "packets": 0, "bytes": 0, "missed": 0,
           "by_class": { "gtp_u": 0, "gtp_c": 0, "pfcp": 0, "gtp_prime": 0, "other": 0 },
@@ -87,16 +87,46 @@ fn busy() -> Stats {
     stats
 }
 
-#[test]
-fn table_for_people() {
-    let stats = busy();
+/// As it is for people: in 80 columns, without colours.
+fn table_of(stats: &Stats) -> String {
     stats.check().unwrap();
     let table = stats.table();
     for line in table.lines() {
         assert!(line.chars().count() <= 80, "{line}");
     }
     assert!(!table.contains('\x1b'));
-    insta::assert_snapshot!(table);
+    table
+}
+
+#[test]
+fn table_for_people() {
+    insta::assert_snapshot!(table_of(&busy()));
+}
+
+#[test]
+fn table_with_sessions() {
+    let mut stats = busy();
+    stats.sessions = SessionStats {
+        created: 12_345_678,
+        active: 10_000_000,
+        deleted: 2_345_670,
+        expired: 8,
+        moved: 3,
+        inner_mismatch: 17,
+        refused: Refused { tunnels_full: 5, ..Refused::default() },
+        held: 41,
+        hold_full: 0,
+    };
+    for probe in stats.probes.values_mut() {
+        probe.sessions = 3_086_419;
+    }
+    let wide = table_of(&stats);
+    stats.probes.shift_remove("a-name-that-is-much-too-long");
+    for (name, probe) in &mut stats.probes {
+        *probe = ProbeStats { packets: 100, user_packets: 90, control_packets: 10, ..probe.clone() };
+        probe.sessions = name.len() as u64;
+    }
+    insta::assert_snapshot!(wide + "\n----\n\n" + &stats.table());
 }
 
 #[test]
