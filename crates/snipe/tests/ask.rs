@@ -212,7 +212,7 @@ fn a_reader_that_goes_away_is_no_failure() {
         let ran = Ran::from(child.wait_with_output().unwrap());
         assert_eq!((ran.status, ran.stderr.as_str()), (Some(0), ""), "{line}");
     }
-    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let full = std::fs::OpenOptions::new().write(true).open(common::full_device()).unwrap();
     let ran = Ran::from(here.command("sessions list --json").stdout(full).output().unwrap());
     ran.fails(1, &["cannot write to stdout", "No space left"]);
 }

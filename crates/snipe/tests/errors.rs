@@ -237,7 +237,7 @@ fn a_reader_that_goes_away_is_no_failure() {
     assert_eq!((ran.status, ran.stderr.as_str()), (Some(0), ""));
     assert!(here.path("out/stats.json").exists());
 
-    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let full = fs::OpenOptions::new().write(true).open(common::full_device()).unwrap();
     let mut to_full = command();
     let to_full = to_full.current_dir(here.0.path()).args(["replay", "good.pcap", "--out", "out2"]);
     Ran::from(to_full.stdout(full).output().unwrap()).fails(1, &["stdout", "No space left"]);

@@ -407,7 +407,7 @@ fn a_file_that_cannot_be_written_is_named() {
     let config = Config::new(STOPS)
         .tap(&pcap(&capture))
         .probe("devnull", "null")
-        .probe("full-disk", "file:/dev/full")
+        .probe("full-disk", &format!("file:{}", common::full_device()))
         .lcores(&[0], &[0]);
     config.run().fails(1, &["probe full-disk", "/dev/full", "no space left"]);
 }

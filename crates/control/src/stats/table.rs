@@ -48,7 +48,7 @@ pub(super) fn finish(mut table: Table) -> Option<String> {
             }
         }
         lines = table.lines().map(|line| line.trim_end().to_owned()).collect();
-        if lines.iter().all(|line| line.chars().count() <= WIDTH) {
+        if lines.iter().all(|line| is_narrow(line)) {
             break;
         }
     }
@@ -130,38 +130,39 @@ fn probes(stats: &Stats) -> Option<String> {
     let all = sum(stats.probes.values().map(|probe| probe.packets));
     let busiest = stats.probes.values().map(|probe| probe.packets).max().unwrap_or_default();
     let with_sessions = stats.sessions.created > 0;
-    let with = |bars: bool| {
-        let mut header = vec!["probe", "packets", "bytes", "control", "user", "dropped", "share", ""];
-        if with_sessions {
-            header.insert(1, "sessions");
-        }
-        if !bars {
-            header.pop();
-        }
-        let mut table = table(header);
-        for (name, probe) in &stats.probes {
-            let mut row = vec![
-                short(name),
-                thousands(probe.packets),
-                si_bytes(probe.bytes),
-                thousands(probe.control_packets),
-                thousands(probe.user_packets),
-                thousands(probe.dropped.total()),
-                percent(probe.packets, all),
-                bar(probe, busiest),
-            ];
+    // Numbers before bars and shares, where there is no room for all.
+    (0..=2)
+        .filter_map(|left_out| {
+            let mut header = vec!["probe", "packets", "bytes", "control", "user", "dropped", "share", ""];
+            header.truncate(header.len() - left_out);
             if with_sessions {
-                row.insert(1, thousands(probe.sessions));
+                header.insert(1, "sessions");
             }
-            if !bars {
-                row.pop();
+            let mut table = table(header);
+            for (name, probe) in &stats.probes {
+                let mut row = vec![
+                    short(name),
+                    thousands(probe.packets),
+                    si_bytes(probe.bytes),
+                    thousands(probe.control_packets),
+                    thousands(probe.user_packets),
+                    thousands(probe.dropped.total()),
+                    percent(probe.packets, all),
+                    bar(probe, busiest),
+                ];
+                row.truncate(row.len() - left_out);
+                if with_sessions {
+                    row.insert(1, thousands(probe.sessions));
+                }
+                table.add_row(row);
             }
-            table.add_row(row);
-        }
-        finish(table)
-    };
-    // Numbers before bars, where there is no room for both.
-    with(true).filter(|text| text.lines().all(|line| line.chars().count() <= WIDTH)).or_else(|| with(false))
+            finish(table)
+        })
+        .reduce(|fits, next| if is_narrow(&fits) { fits } else { next })
+}
+
+fn is_narrow(text: &str) -> bool {
+    text.lines().all(|line| line.chars().count() <= WIDTH)
 }
 
 fn closing(stats: &Stats) -> Option<String> {

@@ -350,3 +350,16 @@ pub fn on_two_threads<T: Sync>(items: &[T], work: impl Fn(&T) + Sync) {
         }
     });
 }
+
+/// `/dev/full`, on which nothing can be written. Not every container has it; root may make it.
+pub fn full_device() -> &'static str {
+    use std::os::unix::fs::FileTypeExt as _;
+    const PATH: &str = "/dev/full";
+    let is_there = || std::fs::metadata(PATH).is_ok_and(|found| found.file_type().is_char_device());
+    if !is_there() {
+        // Major 1, minor 7: full(4). Another test may be about to do the same.
+        let _ = std::process::Command::new("mknod").args(["-m", "666", PATH, "c", "1", "7"]).output();
+    }
+    assert!(is_there(), "this test needs {PATH}: mknod -m 666 {PATH} c 1 7");
+    PATH
+}
