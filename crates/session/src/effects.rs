@@ -155,8 +155,6 @@ pub struct Counters {
     pub deleted: u64,
     /// Ended by time.
     pub expired: u64,
-    /// Changes of the probe of a session.
-    pub moved: u64,
     /// Past endpoints that were more than a session keeps.
     pub folded: u64,
     /// Answers that came from or went to another address or port than their request.

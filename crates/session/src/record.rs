@@ -86,7 +86,7 @@ pub struct Record {
     pub known: bool,
     /// How it is.
     pub state: State,
-    /// Where its packets go.
+    /// Where its packets go: known to who keeps the verdicts, `None` here.
     pub probe: Option<ProbeId>,
     /// Every endpoint it ever had, sorted by interface name, address, TEID.
     pub fteids: Vec<FTeidRecord>,

@@ -31,7 +31,7 @@ impl State {
             ue_ipv6: session.ue().v6,
             known: session.has(Session::KNOWN),
             state,
-            probe: session.probe(),
+            probe: None,
             bearers: session.bearer_records().collect(),
             created_ns: session.created_ns,
             ended_ns: (!session.is_active()).then_some(session.active_ns),

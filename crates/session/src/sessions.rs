@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use arrayvec::ArrayVec;
 use cpu::Pages;
-use types::{Heading, ProbeId, SessionEvent, Signalling, Toward, TunnelKey, UeAddress};
+use types::{Heading, SessionEvent, Signalling, Toward, TunnelKey, UeAddress};
 
 use crate::effects::{Counters, Effects, Full, Limits, SessionId, TunnelId, View};
 use crate::index::HashKey;
@@ -237,26 +237,6 @@ impl Sessions {
         mut each: impl FnMut(SessionId),
     ) -> Option<Cursor> {
         self.state.find(filter, cursor, slots, |slot| each(SessionId(slot)))
-    }
-
-    /// The probe that a session's packets go to. Returns whether it is another than before.
-    pub fn set_probe(&mut self, session: SessionId, probe: Option<ProbeId>) -> bool {
-        let own = self.state.sessions.at_mut(session.0);
-        if own.state().is_none() {
-            return false;
-        }
-        let before = own.probe();
-        own.set_probe(probe);
-        if before.is_some() && probe.is_some() && before != probe {
-            self.state.counters.moved += 1;
-        }
-        before != probe
-    }
-
-    /// The probe of a session.
-    #[must_use]
-    pub fn probe(&self, session: SessionId) -> Option<ProbeId> {
-        self.state.sessions.at(session.0).probe()
     }
 
     /// What was counted.

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use types::{Digits, Location, Plmn, ProbeId, Qfi, Rat, Side, Snssai, UeAddress};
+use types::{Digits, Location, Plmn, Qfi, Rat, Side, Snssai, UeAddress};
 
 use crate::arena::Slot;
 use crate::record::{BearerRecord, State};
@@ -32,7 +32,6 @@ pub(crate) struct Session {
     pub(crate) apn: u16,
     pub(crate) network: u16,
     rat: u8,
-    probe: u8,
     flags: u16,
     /// EBI and QCI, or 0 and QFI.
     bearers: [(u8, u8); BEARERS],
@@ -206,14 +205,6 @@ impl Session {
         self.rat = rat.0;
     }
 
-    pub(crate) fn probe(&self) -> Option<ProbeId> {
-        self.probe.checked_sub(1).map(ProbeId)
-    }
-
-    pub(crate) fn set_probe(&mut self, probe: Option<ProbeId>) {
-        self.probe = probe.map_or(0, |probe| probe.0.saturating_add(1));
-    }
-
     /// Whether it has this bearer.
     pub(crate) fn has_bearer(&self, ebi: u8) -> bool {
         ebi != 0 && (self.default_ebi == ebi || self.bearers.iter().any(|&(own, _)| own == ebi))
@@ -291,7 +282,6 @@ impl Slot for Session {
         apn: 0,
         network: 0,
         rat: 0,
-        probe: 0,
         flags: 0,
         bearers: [(0, 0); BEARERS],
         default_ebi: 0,
@@ -414,7 +404,7 @@ mod tests {
     fn what_is_packed_comes_out_again() {
         let mut session = Session::EMPTY;
         assert_eq!(session.location(), Location::default());
-        assert_eq!((session.serving(), session.snssai(), session.probe()), (None, None, None));
+        assert_eq!((session.serving(), session.snssai()), (None, None));
         session.update_location(Location { area: Some(0xff_ffff), cell: Some((1 << 36) - 1) });
         session.update_location(Location { area: Some(7), cell: None });
         assert_eq!(session.location(), Location { area: Some(7), cell: Some((1 << 36) - 1) });
@@ -425,8 +415,6 @@ mod tests {
             session.set_snssai(Snssai { sst: 1, sd });
             assert_eq!(session.snssai(), Some(Snssai { sst: 1, sd }));
         }
-        session.set_probe(Some(ProbeId(0)));
-        assert_eq!(session.probe(), Some(ProbeId(0)));
     }
 
     #[test]

@@ -612,17 +612,3 @@ fn which_sessions_a_message_concerns() {
     let create = Ue::new(2).create_s11().0;
     assert!(net.sessions.sessions_of(&create).is_empty());
 }
-
-#[test]
-fn a_probe_is_remembered() {
-    let (mut net, _) = attached();
-    let id = net.ids(&Filter::default())[0];
-    let probe = |n| Some(types::ProbeId(n));
-    assert!(net.sessions.set_probe(id, probe(0)));
-    assert!(!net.sessions.set_probe(id, probe(0)));
-    assert_eq!(net.sessions.counters().moved, 0, "the first is no move");
-    assert!(net.sessions.set_probe(id, probe(3)));
-    assert_eq!(net.sessions.counters().moved, 1);
-    assert_eq!(net.only().probe, probe(3));
-    assert!(!net.sessions.set_probe(SessionId(99), probe(1)));
-}

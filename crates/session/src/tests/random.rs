@@ -144,7 +144,6 @@ enum Happens {
     LearnUe(u32, UeAddress, Option<Toward>),
     Wait(u64),
     Free,
-    Probe(u32, u8),
     /// A procedure of the small network, of which only some messages are seen.
     Procedure {
         what: u8,
@@ -202,7 +201,6 @@ fn happens() -> impl Strategy<Value = Happens> {
         2 => (1..40_u32, ue(), toward).prop_map(|(tunnel, ue, toward)| Happens::LearnUe(tunnel, ue, toward)),
         1 => prop::sample::select(vec![SECOND, 20 * SECOND, 400 * SECOND]).prop_map(Happens::Wait),
         1 => Just(Happens::Free),
-        1 => (1..20_u32, 0..3_u8).prop_map(|(session, probe)| Happens::Probe(session, probe)),
         12 => (0..9_u8, 1..4_u32, 1..4_u32, 1..4_u32, prop_oneof![3 => Just(0xff), 1 => any::<u8>()]).prop_map(
             |(what, n, base, address, seen)| Happens::Procedure { what, n, base, address, seen }
         ),
@@ -292,9 +290,6 @@ fn run(limits: Limits, story: Vec<Happens>) {
                     let address = Ue::new(n).ue.v4.unwrap().into();
                     net.sessions.learn_ue(tunnel, address, Some(toward), &mut net.keeper);
                 }
-            }
-            Happens::Probe(session, probe) => {
-                net.sessions.set_probe(SessionId(session), Some(types::ProbeId(probe)));
             }
         }
         net.check();
