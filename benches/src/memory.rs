@@ -97,10 +97,10 @@ impl Sink for Nowhere {
     fn flush(&mut self) {}
 }
 
-/// A frame with its bytes.
+/// A frame: as in a mempool, its bytes are elsewhere.
 #[derive(Clone)]
 struct Small {
-    bytes: [u8; 512],
+    bytes: Box<[u8; 512]>,
     len: u16,
 }
 
@@ -189,7 +189,7 @@ impl Template {
             let Some(at) = found.layers.datagram.filter(|_| found.class == TrafficClass::GtpC) else {
                 continue;
             };
-            let mut bytes = [0; 512];
+            let mut bytes = Box::new([0; 512]);
             bytes[..frame.bytes.len()].copy_from_slice(frame.bytes);
             let mut parts = vec![Part::Sequence(at as u16 + 8)];
             let mut kind = 0;

@@ -101,6 +101,7 @@ impl<'a> Player<'a> {
         let bytes = self.tape.bytes_of(datagram);
         let heading = wire::heading(TrafficClass::GtpC, bytes, datagram.source, datagram.destination);
         let [now, next, third, fourth] = &mut self.ahead;
+        sessions.now(now);
         sessions.next(next);
         sessions.nearer(fourth);
         (*now, *next, *third) = (*next, *third, *fourth);

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use ::session::{PackedKey, Reader, TableLimits, Writer, table};
+use ::session::{Fill, PackedKey, Reader, TableLimits, Writer, table};
 use cpu::{Array, EpochReader, Epochs, Pages};
 use types::Teid;
 
@@ -50,7 +50,7 @@ struct Tables {
 fn all(scale: &Scale) -> Vec<Outcome> {
     let count = scale.tunnels;
     let epochs = Epochs::new();
-    let limits = TableLimits { entries: count, pages: Pages::Huge, seed: 0x5eed };
+    let limits = TableLimits { entries: count, fill: Fill::Fast, pages: Pages::Huge, seed: 0x5eed };
     let (mut writer, reader) = table(limits, &epochs).unwrap();
     #[cfg(feature = "dpdk")]
     let (mut peer, peer_memory) = new_peer(count);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use balance::{Balancer, ClusterKey};
 use batch::{Frame, RxQueue, Sink, TxCounters, TxQueue};
-use session::{Limits, Sessions, TableLimits, TunnelLimits, TunnelReader};
+use session::{Fill, Limits, Sessions, TableLimits, TunnelLimits, TunnelReader};
 use types::{LinkType, PortId};
 
 use crate::inquiry::{self, Desk};
@@ -261,6 +261,8 @@ impl<F: Frame> Keepers<F> {
         // A UE has an address of each family at most.
         let of_ues = TableLimits {
             entries: limits.sessions_max.saturating_mul(2),
+            // It is asked for packets of no known tunnel.
+            fill: Fill::Small,
             pages,
             seed: plan.seed.rotate_left(32),
         };

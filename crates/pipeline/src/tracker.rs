@@ -241,6 +241,7 @@ impl Tracker {
     /// Follows a control-plane message that was looked at. Returns what is wrong with it.
     pub(crate) fn message<F: Frame>(&mut self, frame: &F, look: &Look, now_ns: u64) -> Option<Malformed> {
         let Self { sessions, tables, event, linear, .. } = self;
+        sessions.now(&look.ahead);
         let datagram = look.datagram(linear.bytes(frame));
         event.time_ns = now_ns;
         event.source = look.source;

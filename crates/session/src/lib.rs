@@ -61,6 +61,6 @@ pub use record::{BearerRecord, FTeidRecord, Filter, Record, State};
 pub use report::Cursor;
 pub use sessions::{Ahead, Sessions};
 pub use table::{
-    InsertError, PackedKey, Reader, TableLimits, TunnelLimits, TunnelReader, TunnelWriter, VALUE_MAX, Writer,
-    table, tunnels,
+    Fill, InsertError, PackedKey, Reader, TableLimits, TunnelLimits, TunnelReader, TunnelWriter, VALUE_MAX,
+    Writer, table, tunnels,
 };

@@ -98,7 +98,7 @@ impl Sessions {
         &self.state
     }
 
-    /// Asks for the memory that a message will need some messages later: the first of three steps, each
+    /// Asks for the memory that a message will need some messages later: the first of four steps, each
     /// best a message apart. Nothing changes but time.
     #[inline]
     pub fn ahead(&self, heading: &Heading) -> Ahead {
@@ -126,6 +126,16 @@ impl Sessions {
     pub fn next(&self, ahead: &Ahead) {
         if ahead.endpoint != 0 {
             self.state.sessions.prefetch(self.state.controls.at(ahead.endpoint).session);
+        }
+    }
+
+    /// The last one, right before the message is read.
+    #[inline]
+    pub fn now(&self, ahead: &Ahead) {
+        if ahead.endpoint != 0 {
+            let session = self.state.sessions.at(self.state.controls.at(ahead.endpoint).session);
+            self.state.users.arena.prefetch(session.users);
+            self.state.controls.arena.prefetch(session.controls);
         }
     }
 

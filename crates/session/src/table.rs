@@ -31,10 +31,10 @@
 //!
 //! ```
 //! use cpu::{Epochs, Pages};
-//! use session::{PackedKey, TableLimits, table};
+//! use session::{Fill, PackedKey, TableLimits, table};
 //!
 //! let epochs = Epochs::new();
-//! let limits = TableLimits { entries: 1_000, pages: Pages::Small, seed: 42 };
+//! let limits = TableLimits { entries: 1_000, fill: Fill::Fast, pages: Pages::Small, seed: 42 };
 //! let (mut writer, reader) = table(limits, &epochs)?;
 //! let mut here = epochs.register().ok_or("too many readers")?;
 //!
@@ -69,11 +69,22 @@ pub use writer::{InsertError, Writer};
 /// The largest value an entry can have; 0 is none.
 pub const VALUE_MAX: u32 = (1 << 30) - 1;
 
+/// How many slots of a table are filled when it is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// 58 of 100, 22 bytes an entry: a look-up reads 1.06 lines in the mean.
+    Fast,
+    /// 80 of 100, 16 bytes an entry: a look-up reads 1.2 lines in the mean.
+    Small,
+}
+
 /// How large a table is, and what it lies on.
 #[derive(Clone, Copy, Debug)]
 pub struct TableLimits {
-    /// Entries at most. Each takes 22 bytes.
+    /// Entries at most.
     pub entries: u32,
+    /// How close they lie.
+    pub fill: Fill,
     /// Small pages are taken as they are used; huge ones are faster.
     pub pages: Pages,
     /// Something that strangers cannot know. It shows in no output.

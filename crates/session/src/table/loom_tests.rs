@@ -13,7 +13,7 @@ fn key(number: u64) -> PackedKey {
 /// A table of one line.
 fn one_line(entries: u32) -> (Writer, Reader, Epochs) {
     let epochs = Epochs::new();
-    let limits = TableLimits { entries, pages: Pages::Small, seed: 1 };
+    let limits = TableLimits { entries, fill: Fill::Fast, pages: Pages::Small, seed: 1 };
     let (writer, reader) = table(limits, &epochs).unwrap();
     (writer, reader, epochs)
 }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use cpu::{Array, Epochs, Pages};
 
 use super::key::Hash;
-use super::{InsertError, PackedKey, Reader, TableLimits, Writer};
+use super::{Fill, InsertError, PackedKey, Reader, TableLimits, Writer};
 
 /// The address of each number: upper half, lower half.
 type Addresses = Array<[AtomicU64; 2]>;
@@ -42,7 +42,7 @@ pub(super) struct NodeReader {
 
 impl NodeWriter {
     pub(super) fn new(nodes: u32, seed: u64, epochs: &Epochs) -> io::Result<Self> {
-        let limits = TableLimits { entries: nodes, pages: Pages::Small, seed: !seed };
+        let limits = TableLimits { entries: nodes, fill: Fill::Fast, pages: Pages::Small, seed: !seed };
         let table = Writer::new(limits, epochs.clone())?;
         let addresses = Arc::new(Array::zeroed(nodes as usize, Pages::Small)?);
         let reader = NodeReader { table: table.reader(), addresses, hash: Hash::new(seed) };

@@ -11,7 +11,7 @@ use types::{Teid, TunnelKey};
 use super::*;
 
 fn small(entries: u32) -> TableLimits {
-    TableLimits { entries, pages: Pages::Small, seed: 0x5eed }
+    TableLimits { entries, fill: Fill::Fast, pages: Pages::Small, seed: 0x5eed }
 }
 
 fn new(entries: u32) -> (Writer, Reader, Epochs) {
@@ -111,6 +111,26 @@ fn full_is_said_and_changes_nothing() {
     }
     let (mut writer, ..) = new(0);
     assert_eq!(writer.insert(key(1), 1), Err(InsertError::Full));
+}
+
+/// Filled to 80 %, every key has its place still.
+#[test]
+fn a_small_table_takes_all_its_entries() {
+    for entries in [1, 2, 5, 100, 3_000, 300_000] {
+        let limits = TableLimits { fill: Fill::Small, ..small(entries) };
+        let (mut writer, reader) = table(limits, &Epochs::new()).unwrap();
+        let keys: Vec<_> = (0..u64::from(entries)).map(key).collect();
+        for &key in &keys {
+            assert_eq!(writer.insert(key, 7), Ok(None), "{} of {entries}", writer.len());
+        }
+        assert_eq!(writer.insert(key(u64::from(entries)), 7), Err(InsertError::Full));
+        assert!(keys.iter().all(|&key| reader.lookup(key) == Some(7)));
+        if entries > 1_000 {
+            let mean = writer.mean_lines(&keys);
+            println!("{entries}: {mean:.3} lines");
+            assert!((1.1..1.3).contains(&mean), "{mean}");
+        }
+    }
 }
 
 /// A slot has another key only after a quiescent point of every reader.
@@ -220,7 +240,7 @@ proptest! {
     #[test]
     fn equals_a_map(entries in 1_u32..240, seed: u64, changes in changes()) {
         let epochs = Epochs::new();
-        let limits = TableLimits { entries, pages: Pages::Small, seed };
+        let limits = TableLimits { entries, fill: Fill::Fast, pages: Pages::Small, seed };
         let (mut writer, reader) = table(limits, &epochs).unwrap();
         let mut here = epochs.register().unwrap();
         let keys = keys();

@@ -7,7 +7,7 @@ use cpu::{Epochs, Pages};
 use types::TunnelKey;
 
 use super::nodes::{NodeReader, NodeWriter};
-use super::{InsertError, PackedKey, Reader, TableLimits, Writer};
+use super::{Fill, InsertError, PackedKey, Reader, TableLimits, Writer};
 
 /// How large a table of tunnels is.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +29,7 @@ pub struct TunnelLimits {
 pub fn tunnels(limits: TunnelLimits, epochs: &Epochs) -> io::Result<(TunnelWriter, TunnelReader)> {
     let TunnelLimits { tunnels, nodes, pages, seed } = limits;
     let nodes = NodeWriter::new(nodes, seed.rotate_left(32), epochs)?;
-    let table = Writer::new(TableLimits { entries: tunnels, pages, seed }, epochs.clone())?;
+    let table = Writer::new(TableLimits { entries: tunnels, fill: Fill::Fast, pages, seed }, epochs.clone())?;
     let writer = TunnelWriter { table, nodes };
     let reader = writer.reader();
     Ok((writer, reader))

@@ -6,12 +6,15 @@ use std::io;
 use cpu::Epochs;
 
 use super::line::{Arc, LIVE, Line, Ordering, REST, SLOTS, Shared, Slot, V6, top};
-use super::{PackedKey, Reader, TableLimits, VALUE_MAX};
+use super::{Fill, PackedKey, Reader, TableLimits, VALUE_MAX};
 
-/// Lines of a table for this many entries: when it is full 58 of 100 slots are, and 4 of 100 keys are
-/// not at home. 40 million entries take 880 MB.
-const fn lines_for(entries: u32) -> usize {
-    (entries.div_ceil(3) + entries / 96) as usize
+/// Lines of a table for this many entries.
+const fn lines_for(entries: u32, fill: Fill) -> usize {
+    let entries = entries as usize;
+    match fill {
+        Fill::Fast => entries.div_ceil(3) + entries / 96,
+        Fill::Small => entries.div_ceil(4),
+    }
 }
 
 /// Lines behind a free slot that are looked through for a key to move into it: those that hold most of
@@ -85,8 +88,8 @@ pub struct Writer {
 
 impl Writer {
     pub(super) fn new(limits: TableLimits, epochs: Epochs) -> io::Result<Self> {
-        let TableLimits { entries, pages, seed } = limits;
-        let shared = Shared::new(lines_for(entries), pages, seed)?;
+        let TableLimits { entries, fill, pages, seed } = limits;
+        let shared = Shared::new(lines_for(entries, fill), pages, seed)?;
         let waiting = WAITING_MAX.min(shared.lines().saturating_mul(2 * SLOTS));
         Ok(Self {
             shared: Arc::new(shared),
