@@ -532,10 +532,9 @@ impl Effects for Tables {
                 self.set_place(address, Place { session: view.session, known: true });
             }
             None => {
-                // Where an unknown session has it, nobody tells of it.
-                if self.place(address).is_some_and(|place| place.known) {
-                    self.ues.remove(packed(address));
-                }
+                // Also where it leads to an unknown session: that one may have given it up just now, and its
+                // number may be another's soon. If it has not, its next tunnel says so again.
+                self.ues.remove(packed(address));
             }
         }
     }
@@ -544,14 +543,14 @@ impl Effects for Tables {
         // It is asked for, with all others that have ended, once the sessions are not borrowed.
     }
 
-    fn merged(&mut self, session: SessionId, into: SessionId) {
+    fn merged(&mut self, session: SessionId, into: SessionId, ue: UeAddress) {
         if let Some(probe) = self.probe_of(session) {
             self.count_probe(probe, u64::wrapping_sub);
             // Its packets were there: if the one that it is now goes elsewhere, it has moved.
             let moved = self.probe_of(into).is_some_and(|other| other != probe);
             self.moved += u64::from(moved);
         }
-        self.forget(session, UeAddress::default());
+        self.forget(session, ue);
     }
 
     fn folded(&mut self, session: SessionId, tunnel: TunnelId, toward: Option<Toward>) {

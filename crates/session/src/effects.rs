@@ -111,9 +111,9 @@ pub trait Effects {
     /// were unbound before.
     fn ended(&mut self, session: SessionId);
 
-    /// The session is gone: all that it had is in `into` now. Its number may be given out again when
-    /// its epoch is over.
-    fn merged(&mut self, session: SessionId, into: SessionId);
+    /// The session is gone: all that it had is in `into` now, and `ue` were its addresses. Its number may be
+    /// given out again when its epoch is over.
+    fn merged(&mut self, session: SessionId, into: SessionId, ue: UeAddress);
 
     /// A tunnel of long ago leaves the session's record; its number may be given out again when its
     /// epoch is over. What was counted in it is still to be in the sums of the session.

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use session::{Effects, Limits, SessionId, Sessions, TunnelId, View};
-//! use types::{SessionEvent, Toward, TunnelKey};
+//! use types::{SessionEvent, Toward, TunnelKey, UeAddress};
 //!
 //! #[derive(Default)]
 //! struct Table(std::collections::BTreeMap<TunnelKey, SessionId>);
@@ -21,7 +21,7 @@
 //!     }
 //!     fn place_ue(&mut self, _: std::net::IpAddr, _: Option<&View>) {}
 //!     fn ended(&mut self, _: SessionId) {}
-//!     fn merged(&mut self, _: SessionId, _: SessionId) {}
+//!     fn merged(&mut self, _: SessionId, _: SessionId, _: UeAddress) {}
 //!     fn folded(&mut self, _: SessionId, _: TunnelId, _: Option<Toward>) {}
 //! }
 //!

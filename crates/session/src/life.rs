@@ -218,7 +218,7 @@ impl State {
         self.counters.created -= 1;
         self.counters.active -= 1;
         self.free_session(from);
-        effects.merged(SessionId(from), SessionId(into));
+        effects.merged(SessionId(from), SessionId(into), old.ue());
         self.rebind(into, effects);
     }
 

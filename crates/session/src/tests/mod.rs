@@ -74,7 +74,7 @@ impl Effects for Keeper {
         assert!(self.bound.values().all(|(_, view)| view.session != session), "unbound before");
     }
 
-    fn merged(&mut self, session: SessionId, into: SessionId) {
+    fn merged(&mut self, session: SessionId, into: SessionId, _: UeAddress) {
         self.merged.push((session, into));
     }
 
