@@ -61,8 +61,7 @@ fn all(scale: &Scale) -> Vec<Outcome> {
         #[cfg(feature = "dpdk")]
         peer.add(key, u64::from(value(key)));
     }
-    let mut lines =
-        Array::<[u64; 8]>::zeroed((count.div_ceil(3) + count / 96) as usize, Pages::Huge).unwrap();
+    let mut lines = Array::<[u64; 8]>::zeroed(count.div_ceil(3) as usize, Pages::Huge).unwrap();
     lines.iter_mut().for_each(|line| line[0] = 1);
     let pages = format!("floor on {:?} pages", lines.backing());
     #[cfg(feature = "dpdk")]

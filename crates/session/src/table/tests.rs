@@ -563,6 +563,6 @@ fn a_refused_tunnel_leaves_no_node() {
 #[test]
 fn memory_for_40_million() {
     let (writer, _, _) = new(40_000_000);
-    let bytes = writer.lines() * 65;
+    let bytes = writer.lines() * 64;
     assert!(bytes <= 900_000_000, "{bytes}");
 }

@@ -12,7 +12,7 @@ use super::{Fill, PackedKey, Reader, TableLimits, VALUE_MAX};
 const fn lines_for(entries: u32, fill: Fill) -> usize {
     let entries = entries as usize;
     match fill {
-        Fill::Fast => entries.div_ceil(3) + entries / 96,
+        Fill::Fast => entries.div_ceil(3),
         Fill::Small => entries.div_ceil(4),
     }
 }
