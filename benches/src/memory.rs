@@ -238,7 +238,7 @@ impl Template {
         for &part in parts {
             match part {
                 Part::Teid(at, number) => {
-                    put(at, &(subscriber * TEIDS + u32::from(number) + 1).to_be_bytes())
+                    put(at, &(subscriber * TEIDS + u32::from(number) + 1).to_be_bytes());
                 }
                 Part::Sequence(at) => put(at, &(subscriber << 8 | number as u32).to_be_bytes()[..3]),
                 Part::Imsi(at) => put(at, &imsi(subscriber)),
@@ -319,7 +319,7 @@ impl RxQueue for Lives {
         })
         .take(room)
         .collect();
-        batch.extend_received(frames.into_iter())
+        batch.extend_received(frames)
     }
 }
 

@@ -58,6 +58,9 @@ impl Code {
         }
     }
 
+    /// The [`Self::rank`] of a name of GTP-C.
+    pub(crate) const TOLD: u8 = 3;
+
     /// Which of two names for one endpoint is kept: one of GTP-C before one of PFCP, N9 before N3
     /// (the N9 end of a UPF looks like N3 from its own session), any before none.
     pub(crate) const fn rank(self) -> u8 {
@@ -65,7 +68,7 @@ impl Code {
             None => 0,
             Some(Interface::N3_GNB | Interface::N3_UPF) => 1,
             Some(Interface::N9_UPF) => 2,
-            Some(_) => 3,
+            Some(_) => Self::TOLD,
         }
     }
 }

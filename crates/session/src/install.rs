@@ -155,7 +155,7 @@ impl State {
             // Given out again: the end of the other one was missed.
             self.lose_user(found, effects);
         }
-        let (past, room) = self.past(self.sessions.at(slot).users, true, node, teid);
+        let (past, room) = self.past(self.sessions.at(slot).users, true, (node, teid), code);
         if past != 0 {
             self.users.enliven(past);
             self.confirm(past, ebi, code, role, effects);
@@ -304,14 +304,21 @@ impl State {
             found = after;
         }
         if own != 0 {
-            self.controls.at_mut(own).unset(Endpoint::LEAVING);
             let endpoint = *self.controls.at(own);
+            let named = self.controls.at_mut(own);
+            named.unset(Endpoint::LEAVING);
             if endpoint.code() != code {
-                self.also_named(&endpoint, code, false);
+                // The name that it leaves with is the past one.
+                let is_new = endpoint.has(Endpoint::LEAVING);
+                let past = if is_new { endpoint.code() } else { code };
+                if is_new {
+                    named.set_code(code);
+                }
+                self.also_named(&endpoint, past, false);
             }
             return;
         }
-        let (past, room) = self.past(self.sessions.at(slot).controls, false, node, teid);
+        let (past, room) = self.past(self.sessions.at(slot).controls, false, (node, teid), code);
         if past != 0 {
             self.controls.enliven(past);
             return;
@@ -343,8 +350,10 @@ impl State {
             && !code.interface().is_some_and(is_anchor)
     }
 
-    /// A past endpoint of a session with this key, and whether there is room for another endpoint.
-    fn past(&self, first: u32, is_user: bool, node: u32, teid: u32) -> (u32, bool) {
+    /// A past endpoint of a session with this key, and whether there is room for another endpoint. One that
+    /// GTP-C gave another name is another one: a node that the UE comes back to may give the number of one
+    /// interface to the other.
+    fn past(&self, first: u32, is_user: bool, (node, teid): (u32, u32), code: Code) -> (u32, bool) {
         let endpoints = if is_user { &self.users } else { &self.controls };
         let (mut past, mut all) = (0, 0);
         let mut own = first;
@@ -352,7 +361,10 @@ impl State {
             let endpoint = endpoints.at(own);
             all += 1;
             if !endpoint.has(Endpoint::LIVE) {
-                if node != 0 && endpoint.is(node, teid) {
+                let named_so = endpoint.code() == code
+                    || endpoint.code().rank() < Code::TOLD
+                    || code.rank() < Code::TOLD;
+                if node != 0 && endpoint.is(node, teid) && named_so {
                     return (own, true);
                 }
                 past += 1;

@@ -3,7 +3,7 @@
 use types::{Bearer, Ebi, Interface};
 
 use super::*;
-use crate::record::BearerRecord;
+use crate::record::{BearerRecord, FTeidRecord};
 
 fn attached() -> (Net, Ue) {
     let mut net = Net::new();
@@ -360,6 +360,63 @@ fn handover_to_an_sgw_that_nobody_told_of() {
         let (request, answer) = Ue { base: ue.base, ..new }.delete_s11();
         net.pair(request, answer);
         assert_eq!(net.sessions.counters().deleted, 1);
+    }
+}
+
+/// A UE comes back to an SGW soon, which gives the numbers that it had there to the other interface each.
+#[test]
+fn back_at_an_sgw_with_the_numbers_the_other_way_round() {
+    let (mut net, ue) = attached();
+    // Two numbers on S11 and S5/S8-C, two on S1-U and S5/S8-U, TEIDs of one node.
+    let visits = [
+        (SGW2, [5001, 5003], [5005, 5006]),
+        (SGW, [6001, 6003], [6005, 6006]),
+        (SGW2, [5003, 5001], [5006, 5005]),
+    ];
+    let (mut old, mut old_s11) = (SGW, ue.s11.1);
+    for (sgw, [s11, s5c], [s1u, s5u]) in visits {
+        let mut request = v2(32, (MME, sgw), 0);
+        request.imsi = Some(ue.imsi);
+        request.linked_ebi = Some(Ebi(5));
+        request.f_teids.push((0, f_teid(Interface::S11_MME, MME, ue.s11.0)));
+        request.f_teids.push((1, f_teid(Interface::S5S8_PGW_C, PGW, ue.pgw_c())));
+        request.bearers.push(bearer(5, None, &[f_teid(Interface::S5S8_PGW_U, PGW, ue.s5_pgw())]));
+        let mut answer = accepted(v2(33, (sgw, MME), ue.s11.0));
+        answer.f_teids.push((0, f_teid(Interface::S11_SGW, sgw, s11)));
+        answer.bearers.push(bearer(5, Some(16), &[f_teid(Interface::S1U_SGW, sgw, s1u)]));
+        net.pair(request, answer);
+        let mut request = v2(34, (sgw, PGW), ue.pgw_c());
+        request.f_teids.push((0, f_teid(Interface::S5S8_SGW_C, sgw, s5c)));
+        request.bearers.push(bearer(5, None, &[f_teid(Interface::S5S8_SGW_U, sgw, s5u)]));
+        let mut answer = accepted(v2(35, (PGW, sgw), s5c));
+        answer.bearers.push(bearer(5, Some(16), &[]));
+        net.pair(request, answer);
+        let mut request = v2(36, (MME, old), old_s11);
+        request.linked_ebi = Some(Ebi(5));
+        request.scope = true;
+        net.pair(request, accepted(v2(37, (old, MME), ue.s11.0)));
+        net.wait(2 * SECOND);
+        (old, old_s11) = (sgw, s11);
+        // Messages at both of its endpoints are its own.
+        let mut request = v2(34, (MME, sgw), s11);
+        request.bearers.push(bearer(5, None, &[f_teid(Interface::S1U_ENODEB, ENB2, s11 + 50)]));
+        let mut answer = accepted(v2(35, (sgw, MME), ue.s11.0));
+        answer.bearers.push(bearer(5, Some(16), &[f_teid(Interface::S1U_SGW, sgw, s1u)]));
+        net.pair(request, answer);
+        for (address, teid) in [(sgw, s1u), (sgw, s5u), (ENB2, s11 + 50), (PGW, ue.s5_pgw())] {
+            assert_eq!(net.owner(address, teid), Some(ue.imsi), "{address} {teid}");
+        }
+    }
+    let record = net.only();
+    let listed = |name: &str, teid: u64| {
+        let own = |own: &&FTeidRecord| (own.interface, own.ip, own.teid) == (Some(name), SGW2, teid);
+        record.fteids.iter().filter(own).count()
+    };
+    for teid in [5001, 5003] {
+        assert_eq!((listed("S11/S4 SGW GTP-C", teid), listed("S5/S8 SGW GTP-C", teid)), (1, 1), "{teid}");
+    }
+    for teid in [5005, 5006] {
+        assert_eq!((listed("S1-U SGW GTP-U", teid), listed("S5/S8 SGW GTP-U", teid)), (1, 1), "{teid}");
     }
 }
 
