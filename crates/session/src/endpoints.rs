@@ -59,7 +59,12 @@ impl Code {
     }
 
     /// The [`Self::rank`] of a name of GTP-C.
-    pub(crate) const TOLD: u8 = 3;
+    const TOLD: u8 = 3;
+
+    /// Whether both can be names of one endpoint at the same time: not two different ones of GTP-C.
+    pub(crate) const fn may_be(self, other: Self) -> bool {
+        self.0 == other.0 || self.rank() < Self::TOLD || other.rank() < Self::TOLD
+    }
 
     /// Which of two names for one endpoint is kept: one of GTP-C before one of PFCP, N9 before N3
     /// (the N9 end of a UPF looks like N3 from its own session), any before none.

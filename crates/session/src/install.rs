@@ -148,7 +148,10 @@ impl State {
             if owner != slot && self.are_one(slot, owner, found, role) {
                 slot = self.join(slot, owner, effects);
             }
-            if self.users.at(found).session == slot {
+            let own = *self.users.at(found);
+            // Replaced a moment ago, and given out again for another interface.
+            let is_new = own.has(Endpoint::RETIRING) && !own.code().may_be(code);
+            if own.session == slot && !is_new {
                 self.confirm(found, ebi, code, role, effects);
                 return (slot, found);
             }
@@ -361,10 +364,7 @@ impl State {
             let endpoint = endpoints.at(own);
             all += 1;
             if !endpoint.has(Endpoint::LIVE) {
-                let named_so = endpoint.code() == code
-                    || endpoint.code().rank() < Code::TOLD
-                    || code.rank() < Code::TOLD;
-                if node != 0 && endpoint.is(node, teid) && named_so {
+                if node != 0 && endpoint.is(node, teid) && endpoint.code().may_be(code) {
                     return (own, true);
                 }
                 past += 1;

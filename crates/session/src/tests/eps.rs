@@ -366,6 +366,13 @@ fn handover_to_an_sgw_that_nobody_told_of() {
 /// A UE comes back to an SGW soon, which gives the numbers that it had there to the other interface each.
 #[test]
 fn back_at_an_sgw_with_the_numbers_the_other_way_round() {
+    // Also while what was replaced is still there for packets on their way.
+    for pause in [2 * SECOND, SECOND / 10] {
+        back_after(pause);
+    }
+}
+
+fn back_after(pause: u64) {
     let (mut net, ue) = attached();
     // Two numbers on S11 and S5/S8-C, two on S1-U and S5/S8-U, TEIDs of one node.
     let visits = [
@@ -395,7 +402,7 @@ fn back_at_an_sgw_with_the_numbers_the_other_way_round() {
         request.linked_ebi = Some(Ebi(5));
         request.scope = true;
         net.pair(request, accepted(v2(37, (old, MME), ue.s11.0)));
-        net.wait(2 * SECOND);
+        net.wait(pause);
         (old, old_s11) = (sgw, s11);
         // Messages at both of its endpoints are its own.
         let mut request = v2(34, (MME, sgw), s11);
