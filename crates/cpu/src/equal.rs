@@ -83,8 +83,7 @@ mod tests {
         assert_eq!(equal.equal(&words, 0x1111_1111_2222_2222), 0b10);
         // At every alignment that words have.
         let many: Vec<AtomicU64> = (0..64).map(AtomicU64::new).collect();
-        for (start, five) in many.windows(5).enumerate() {
-            let five: &[AtomicU64; 5] = five.try_into().unwrap();
+        for (start, five) in many.windows(5).filter_map(<[_]>::first_chunk::<5>).enumerate() {
             for place in 0..5 {
                 assert_eq!(equal.equal(five, (start + place) as u64), 1 << place);
             }

@@ -391,7 +391,8 @@ impl Tracker {
         while let Some(at) = cursor {
             cursor = self.find(&Filter::default(), at, &mut records);
         }
-        records.sort_by_key(|record| (record.created_ns, record.correlation_id));
+        // By what is written: milliseconds.
+        records.sort_by_key(|record| (record.created_ns / 1_000_000, record.correlation_id));
         records
     }
 }

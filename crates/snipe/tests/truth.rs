@@ -66,6 +66,9 @@ impl Case {
         assert_eq!(owners.len(), input.len(), "{what}: one entry a frame");
         let places = whereabouts(&input, &probes, &what);
         let sessions = read_lines(&out.join("sessions.jsonl"));
+        let order =
+            |own: &Value| ["created", "correlation_id"].map(|field| own[field].as_str().map(str::to_owned));
+        assert!(sessions.is_sorted_by_key(order), "by time, then correlation id");
         assert_eq!(number(&stats, &["sessions", "created"]), sessions.len() as u64, "{what}");
         Self { what, truth, owners, input, places, sessions, stats }
     }
