@@ -235,7 +235,7 @@ impl Tracker {
 
     /// The same of the next message.
     pub(crate) fn next(&self, look: &Look) {
-        self.sessions.next(&look.ahead);
+        self.sessions.next(&look.ahead, &self.tables);
     }
 
     /// Follows a control-plane message that was looked at. Returns what is wrong with it.

@@ -104,6 +104,8 @@ impl<T: Slot> Arena<T> {
             self.at_mut(slot).set_link(free);
             self.free = slot;
         }
+        // The next one to be taken waits longest: it is in no cache any more.
+        self.prefetch(self.waiting_first);
         if self.free != 0 {
             let slot = self.free;
             self.free = self.at(slot).link();

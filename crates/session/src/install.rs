@@ -28,7 +28,25 @@ pub(crate) enum Role {
 
 /// Endpoints of which a bearer has one: a new one takes the place of the old one, also where the
 /// access has changed. `None`: there may be several.
-pub(crate) const fn place_of(interface: Interface) -> Option<u8> {
+pub(crate) fn place_of(interface: Interface) -> Option<u8> {
+    PLACES.get(usize::from(interface.0)).copied().filter(|&place| place != 0)
+}
+
+/// [`place_of`] by number; 0 is none. Every endpoint of a session is asked for it with every new one.
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+const PLACES: [u8; 256] = {
+    let mut places = [0; 256];
+    let mut number = 0;
+    while number < places.len() {
+        if let Some(place) = listed_place(Interface(number as u8)) {
+            places[number] = place;
+        }
+        number += 1;
+    }
+    places
+};
+
+const fn listed_place(interface: Interface) -> Option<u8> {
     use Interface as I;
     match interface {
         I::S1U_ENODEB | I::S12_RNC | I::S4_SGSN_U | I::S11_MME_U => Some(1),

@@ -67,11 +67,32 @@ impl State {
         Some(slot)
     }
 
+    /// Asks for all places that lead to a session, so that they come together and not one after the other.
+    fn ask_for_all(&self, slot: u32, effects: &impl Effects) {
+        let session = self.sessions.at(slot);
+        self.imsis.prefetch(self.key.word(session.imsi.bits()));
+        self.v4s.prefetch(self.key.word(session.v4_word()));
+        self.v6s.prefetch(self.key.word(session.v6_word()));
+        for own in self.controls_of(slot).filter(|own| own.has(Endpoint::LIVE)) {
+            self.controls.prefetch_head(own.node(), own.teid);
+        }
+        let mut user = session.users;
+        while user != 0 {
+            let own = self.users.at(user);
+            if own.has(Endpoint::LIVE) {
+                self.users.prefetch_head(own.node(), own.teid);
+                effects.prefetch(self.user_key(user));
+            }
+            user = own.next;
+        }
+    }
+
     /// The end of a session. It can be read until it is freed.
     pub(crate) fn end(&mut self, slot: u32, phase: Phase, time_ns: u64, effects: &mut impl Effects) {
         if !self.sessions.at(slot).is_active() {
             return;
         }
+        self.ask_for_all(slot, effects);
         let session = *self.sessions.at(slot);
         let mut user = session.users;
         while user != 0 {

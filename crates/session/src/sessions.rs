@@ -42,6 +42,7 @@ fn part(protocol: Signalling, message: u8) -> Part {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ahead {
     fingerprint: u64,
+    is_answer: bool,
     /// The control-plane endpoint that it is for.
     node: u32,
     teid: u32,
@@ -109,7 +110,7 @@ impl Sessions {
         if node != 0 {
             self.state.controls.prefetch_head(node, teid);
         }
-        Ahead { fingerprint, node, teid, endpoint: 0 }
+        Ahead { fingerprint, is_answer, node, teid, endpoint: 0 }
     }
 
     /// The second step.
@@ -121,11 +122,16 @@ impl Sessions {
         }
     }
 
-    /// The third one.
+    /// The third one. `effects` is asked for the places of what the request of an answer tells.
     #[inline]
-    pub fn next(&self, ahead: &Ahead) {
+    pub fn next(&self, ahead: &Ahead, effects: &impl Effects) {
         if ahead.endpoint != 0 {
             self.state.sessions.prefetch(self.state.controls.at(ahead.endpoint).session);
+        }
+        if ahead.is_answer
+            && let Some(request) = self.transactions.open(ahead.fingerprint)
+        {
+            self.state.ask_for_told(request, effects);
         }
     }
 
@@ -164,7 +170,7 @@ impl Sessions {
                 let Some(kept) = self.transactions.message(slot) else { return };
                 let (request, answer) =
                     if part == Part::Request { (&*self.scratch, kept) } else { (kept, &*self.scratch) };
-                self.state.ask_for_users(request, answer, effects);
+                self.state.ask_for_told(answer, effects);
                 match event.protocol {
                     Signalling::Gtpv1 => self.state.apply_v1(request, answer, effects),
                     Signalling::Gtpv2 => self.state.apply_v2(request, answer, effects),
@@ -280,9 +286,15 @@ impl Sessions {
 }
 
 impl State {
-    /// Asks for the places of all tunnels that two messages tell of, before the first one is looked for.
-    fn ask_for_users(&self, request: &Message, answer: &Message, effects: &impl Effects) {
-        for f_teid in request.user_f_teids().chain(answer.user_f_teids()) {
+    /// Asks for the places of all that a message tells, before the first one is looked for.
+    fn ask_for_told(&self, message: &Message, effects: &impl Effects) {
+        self.imsis.prefetch(self.key.word(message.imsi_word().bits()));
+        for f_teid in message.f_teids(Owner::Message) {
+            for address in f_teid.addresses() {
+                self.controls.prefetch_head(self.nodes.find(&address), f_teid.teid.0);
+            }
+        }
+        for f_teid in message.user_f_teids() {
             for address in f_teid.addresses() {
                 self.users.prefetch_head(self.nodes.find(&address), f_teid.teid.0);
                 effects.prefetch(TunnelKey { receiver: address, teid: f_teid.teid });

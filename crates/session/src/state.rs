@@ -71,12 +71,12 @@ impl Who {
 /// All that is known.
 pub(crate) struct State {
     pub(crate) limits: Limits,
-    key: HashKey,
+    pub(crate) key: HashKey,
     cluster: [u64; 4],
     pub(crate) sessions: Arena<Session>,
-    imsis: Index,
-    v4s: Index,
-    v6s: Index,
+    pub(crate) imsis: Index,
+    pub(crate) v4s: Index,
+    pub(crate) v6s: Index,
     pub(crate) users: Endpoints,
     pub(crate) controls: Endpoints,
     pub(crate) pfcps: Arena<Pfcp>,

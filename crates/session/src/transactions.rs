@@ -150,10 +150,6 @@ impl Transactions {
     pub(crate) fn prefetch_slot(&self, fingerprint: u64) {
         let slot = self.heads.get(fingerprint as usize & (self.heads.len() - 1)).copied().unwrap_or(0);
         cpu::prefetch_at(&self.slots, (slot as usize).wrapping_sub(1));
-        // One of the oldest, that will be replaced, and where it hangs.
-        if let Some(oldest) = self.slots.get(self.oldest + 4).filter(|_| self.slots.len() == self.slots_max) {
-            cpu::prefetch_at(&self.heads, oldest.fingerprint as usize & (self.heads.len() - 1));
-        }
     }
 
     fn head(&mut self, fingerprint: u64) -> Option<&mut u32> {
@@ -170,15 +166,41 @@ impl Transactions {
         self.slots.get_mut((slot as usize).checked_sub(1)?)
     }
 
-    fn find(&mut self, fingerprint: u64) -> u32 {
-        let mut slot = self.head(fingerprint).map_or(0, |head| *head);
+    fn find(&self, fingerprint: u64) -> u32 {
+        let mut slot = self.first(fingerprint);
         while let Some(transaction) = self.at(slot) {
             if transaction.fingerprint == fingerprint {
                 return slot;
             }
-            slot = transaction.chain;
+            slot = self.later(slot, transaction);
         }
         0
+    }
+
+    /// The newest transaction of a chain, or 0. A slot that was given to another chain is the end of
+    /// this one: what was entered before it is gone, too.
+    fn first(&self, fingerprint: u64) -> u32 {
+        let mask = self.heads.len() - 1;
+        let place = fingerprint as usize & mask;
+        let slot = self.heads.get(place).copied().unwrap_or(0);
+        self.at(slot).filter(|first| first.fingerprint as usize & mask == place).map_or(0, |_| slot)
+    }
+
+    /// The next older one of its chain, or 0. A slot that is newer than what leads to it was replaced.
+    fn later(&self, slot: u32, transaction: &Transaction) -> u32 {
+        let (mask, chain) = (self.heads.len() - 1, transaction.chain);
+        let place = transaction.fingerprint as usize & mask;
+        let is_next = |next: &&Transaction| {
+            next.fingerprint as usize & mask == place && self.age(chain) > self.age(slot)
+        };
+        self.at(chain).filter(is_next).map_or(0, |_| chain)
+    }
+
+    /// How many slots were filled after this one.
+    fn age(&self, slot: u32) -> usize {
+        let place = (slot as usize).wrapping_sub(1);
+        let newest = if self.oldest == 0 { self.slots.len() } else { self.oldest }.wrapping_sub(1);
+        if place <= newest { newest - place } else { newest + self.slots.len() - place }
     }
 
     fn body(&self, body: u32) -> Option<&Body> {
@@ -192,6 +214,13 @@ impl Transactions {
     /// The message in a slot.
     pub(crate) fn message(&self, slot: u32) -> Option<&Message> {
         self.body(self.at(slot)?.body).map(|body| &body.message)
+    }
+
+    /// The request that waits under the number of [`Self::prefetch_head`].
+    pub(crate) fn open(&self, fingerprint: u64) -> Option<&Message> {
+        let slot = self.find(fingerprint);
+        self.at(slot).filter(|known| known.stage == Stage::Open)?;
+        self.message(slot)
     }
 
     /// A place for a message. There are as many as transactions, so there is always one.
@@ -385,8 +414,10 @@ impl Transactions {
             place
         };
         let slot = place as u32 + 1;
-        let Some(head) = self.head(fingerprint) else { return 0 };
-        let chain = core::mem::replace(head, slot);
+        let chain = self.first(fingerprint);
+        if let Some(head) = self.head(fingerprint) {
+            *head = slot;
+        }
         if let Some(transaction) = self.slots.get_mut(place) {
             transaction.fingerprint = fingerprint;
             transaction.chain = chain;
@@ -394,28 +425,14 @@ impl Transactions {
         slot
     }
 
-    /// Takes the transaction in a place out of the index.
+    /// Lets go of the transaction in a place. Its chain is told by [`Self::later`] that it is gone.
     fn forget(&mut self, place: usize, now_ns: u64, full: &mut u64) {
         let Some(old) = self.slots.get(place) else { return };
-        let (fingerprint, after, body) = (old.fingerprint, old.chain, old.body);
         if old.stage == Stage::Open && now_ns.saturating_sub(old.time_ns) < LIFETIME_NS {
             *full += 1;
         }
+        let body = old.body;
         self.unlist(body);
-        let slot = place as u32 + 1;
-        let Some(head) = self.head(fingerprint) else { return };
-        if *head == slot {
-            *head = after;
-            return;
-        }
-        let mut before = *head;
-        while let Some(transaction) = self.at_mut(before) {
-            if transaction.chain == slot {
-                transaction.chain = after;
-                return;
-            }
-            before = transaction.chain;
-        }
     }
 
     /// The slots of all open requests, list by list; checks that these are whole.
@@ -452,5 +469,35 @@ const fn number(protocol: Signalling) -> u64 {
         Signalling::Gtpv1 => 1,
         Signalling::Gtpv2 => 2,
         Signalling::Pfcp => 3,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The newest are found and no other, however often slots pass from chain to chain.
+    #[test]
+    fn a_ring_forgets_the_oldest() {
+        for slots in [1, 2, 3, 7, 64] {
+            let mut ring = Transactions::new(slots, HashKey::new(9));
+            let mut model = std::collections::VecDeque::new();
+            let mut word = 1_u64;
+            for _ in 0..20_000 {
+                word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                // A few chains only, so that slots often come back to the chain that they left.
+                let fingerprint = (word >> 33) % (3 * u64::from(slots)) << 2 | 1;
+                let found = ring.find(fingerprint);
+                assert_eq!(found != 0, model.contains(&fingerprint));
+                if found == 0 {
+                    let slot = ring.replace_oldest(fingerprint, 0, &mut 0);
+                    assert_eq!(ring.find(fingerprint), slot);
+                    model.push_back(fingerprint);
+                    if model.len() > slots as usize {
+                        model.pop_front();
+                    }
+                }
+            }
+        }
     }
 }
