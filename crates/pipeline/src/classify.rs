@@ -110,7 +110,7 @@ impl Classify {
             Fragment::None => {}
             Fragment::First(id) => {
                 // What follows the first one belongs to the same packet and counts no second time.
-                let follows = Reading { counts: false, ..origin.reading };
+                let follows = Reading { counts: false, not_found: false, ..origin.reading };
                 let time_ns = batch.time_ns.get(slot);
                 self.fragments.remember(id, Origin { reading: follows, ..origin }, time_ns);
             }
@@ -148,6 +148,7 @@ fn of_dissection(found: &Dissection) -> Reading {
         user: layers.user,
         toward: layers.pdu_session.and_then(|session| session.toward),
         counts: layers.t_pdu && !layers.quoted,
+        not_found: layers.not_found && !layers.quoted,
         plain: match found.key {
             Key::Outer(pair) if found.class == TrafficClass::Other => Some(pair),
             _ => None,

@@ -44,6 +44,7 @@ mod plan;
 mod readings;
 mod receiver;
 mod resolve;
+mod strangers;
 mod tracker;
 mod worker;
 mod writer;

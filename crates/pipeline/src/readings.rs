@@ -24,6 +24,8 @@ pub struct Reading {
     pub toward: Option<Toward>,
     /// It is a T-PDU that was sent here, and whole or the first fragment: it counts for its tunnel.
     pub counts: bool,
+    /// It is an Error Indication: who sends it does not know the tunnel.
+    pub not_found: bool,
     /// Outside of any tunnel: its addresses. One of them may be a UE's (N6, SGi).
     pub plain: Option<Pair>,
 }
@@ -36,6 +38,7 @@ impl Reading {
         user: None,
         toward: None,
         counts: false,
+        not_found: false,
         plain: None,
     };
 
@@ -132,6 +135,7 @@ impl Readings {
             user: self.user(slot),
             toward: tpdu.toward,
             counts: true,
+            not_found: false,
             plain: None,
         })
     }

@@ -8,7 +8,7 @@ use arrayvec::ArrayVec;
 use balance::ClusterKey;
 use batch::{BATCH, Batch, Frame, Packet, RxCounters, Slot, TxCounters};
 use cpu::{Consumer, EpochReader, Producer};
-use session::{PackedKey, TunnelId, TunnelReader};
+use session::{Contradiction, PackedKey, TunnelId, TunnelReader};
 use tdb::Hold;
 use types::{DropReason, Key, Pair, Toward, TunnelKey, Verdict};
 use wire::Addresses;
@@ -17,6 +17,7 @@ use crate::accounts::HoldCounters;
 use crate::lines::{Binding, Line, Lines, Match, Standing, can_be_ue};
 use crate::outbox::Outbox;
 use crate::readings::{Reading, Readings};
+use crate::strangers::Strangers;
 use crate::tracker::{Found, Look, PlaceReader, Tracker};
 use crate::{Dispatch, Overflow};
 
@@ -36,6 +37,10 @@ pub(crate) enum Note {
     Unknown { key: TunnelKey, sender: IpAddr, first_ns: u64 },
     /// A packet of a tunnel whose UE address is not clear.
     Seen { tunnel: TunnelId, key: TunnelKey, addresses: Addresses, toward: Option<Toward> },
+    /// Packets contradict the session of a tunnel.
+    Contradicted { tunnel: TunnelId, told: Contradiction },
+    /// Its receiver does not know a tunnel.
+    NotFound { key: TunnelKey, time_ns: u64 },
 }
 
 /// What comes from a receiver that has no tracker.
@@ -78,6 +83,8 @@ pub(crate) struct Resolve<F: Frame> {
     lines: Arc<[Lines]>,
     place: usize,
     hold: Hold<TunnelKey, Held<F>>,
+    /// Tunnels that may be another's.
+    strangers: Strangers,
     /// Packets that were let go and are not placed yet.
     released: Vec<Held<F>>,
     outbox: Outbox<F>,
@@ -110,6 +117,7 @@ impl<F: Frame> Resolve<F> {
             presence: parts.presence,
             lines: parts.lines,
             place: parts.place,
+            strangers: Strangers::new(),
             released: Vec::with_capacity(parts.hold.packets + 1),
             // A batch may find the rings full.
             outbox: Outbox::new(parts.ordered, parts.hold.packets + 2 * BATCH),
@@ -260,6 +268,8 @@ impl<F: Frame> Resolve<F> {
                 Note::Seen { tunnel, key, addresses, toward } => {
                     tracker.seen(tunnel, key, addresses, toward);
                 }
+                Note::Contradicted { tunnel, told } => tracker.contradicted(tunnel, &told),
+                Note::NotFound { key, time_ns } => tracker.not_found(key, time_ns),
             });
             let room = came.remaining_capacity();
             inbox.messages.pop_each(room, |packet| {
@@ -600,10 +610,19 @@ impl<F: Frame> Resolve<F> {
             if reading.counts {
                 line.count(0, time_ns);
             }
+            if reading.not_found {
+                self.not_found(reading, time_ns);
+            }
             return (binding.verdict, pin);
         };
         if let Match::Other(address) = line.compare(addresses, binding.toward) {
-            return self.not_its_own(ends_of(addresses, reading.toward, address), reading, pin);
+            let (own, toward) = (line.counted().0, reading.toward.or(binding.toward));
+            let ends = ends_of(addresses, reading.toward, address);
+            let placed = self.not_its_own(ends, reading, pin);
+            if reading.counts {
+                self.contradicted(tunnel, own, ends, toward, reading.sender, time_ns);
+            }
+            return placed;
         }
         if reading.counts {
             line.count(reading.user.map_or(0, |user| user.bytes), time_ns);
@@ -612,6 +631,56 @@ impl<F: Frame> Resolve<F> {
             Standing::Known => (binding.verdict, pin),
             Standing::Told => (self.told(binding.verdict, binding.toward, addresses), pin),
             Standing::Unclear => self.unclear(tunnel, reading, addresses, pin),
+        }
+    }
+
+    /// A packet contradicts the session of its tunnel, which has had `own` packets of its own.
+    #[cold]
+    fn contradicted(
+        &mut self,
+        tunnel: TunnelId,
+        own: u64,
+        (address, other): (IpAddr, Option<IpAddr>),
+        toward: Option<Toward>,
+        sender: IpAddr,
+        time_ns: u64,
+    ) {
+        let Some(mut toward) = toward.filter(|_| can_be_ue(address)) else { return };
+        let mut address = address;
+        // Only the other end is somebody's: it goes the other way now.
+        if let Some(other) = other
+            && self.find_place(address).is_none()
+            && self.known_place(other).is_some()
+        {
+            (address, toward) = (other, toward.opposite());
+        }
+        if !self.strangers.came(tunnel, address, own) {
+            return;
+        }
+        let told = Contradiction { address, toward, sender, time_ns };
+        match &mut self.keeper {
+            Keeper::Here { tracker, .. } => {
+                tracker.contradicted(tunnel, &told);
+                // Nothing is held for a tunnel that is in the table.
+                tracker.take_bound().for_each(drop);
+            }
+            Keeper::There { notes, .. } => {
+                // Where the ring is full, later packets tell.
+                let _ = notes.push(Note::Contradicted { tunnel, told });
+            }
+        }
+    }
+
+    /// An Error Indication.
+    #[cold]
+    fn not_found(&mut self, reading: &Reading, time_ns: u64) {
+        let Some(key) = reading.tunnel else { return };
+        match &mut self.keeper {
+            Keeper::Here { tracker, .. } => tracker.not_found(key, time_ns),
+            Keeper::There { notes, .. } => {
+                // Where the ring is full, the next one tells.
+                let _ = notes.push(Note::NotFound { key, time_ns });
+            }
         }
     }
 

@@ -9,8 +9,8 @@ use balance::{Balancer, ClusterKey};
 use batch::Frame;
 use hashbrown::HashMap;
 use session::{
-    Ahead, Cursor, Effects, Filter, PackedKey, Pin, Reader, Record, SessionId, Sessions, TunnelId,
-    TunnelWriter, View, Writer,
+    Ahead, Contradiction, Cursor, Effects, Filter, PackedKey, Pin, Reader, Record, SessionId, Sessions,
+    TunnelId, TunnelWriter, View, Writer,
 };
 use types::{
     LinkType, Malformed, ProbeId, SessionEvent, Toward, TrafficClass, TunnelKey, UeAddress, Verdict,
@@ -287,6 +287,20 @@ impl Tracker {
         self.settle();
     }
 
+    /// Packets contradict the session of a tunnel: it may be another's.
+    pub(crate) fn contradicted(&mut self, tunnel: TunnelId, told: &Contradiction) {
+        let Self { sessions, tables, lines, .. } = self;
+        let last_of = |tunnel: TunnelId| last_of(lines, tunnel, told.time_ns);
+        sessions.relearn(tunnel, told, last_of, tables);
+        self.settle();
+    }
+
+    /// The receiver of a tunnel does not know it.
+    pub(crate) fn not_found(&mut self, key: TunnelKey, time_ns: u64) {
+        self.sessions.not_found(key, time_ns, &mut self.tables);
+        self.settle();
+    }
+
     fn common(&mut self, key: TunnelKey, addresses: Addresses) -> Option<(IpAddr, Toward)> {
         if !can_be_ue(addresses.source()) || !can_be_ue(addresses.destination()) {
             // A router solicitation says nothing of either end.
@@ -310,10 +324,7 @@ impl Tracker {
         self.tables.tunnels.reclaim();
         self.tables.ues.reclaim();
         let Self { sessions, tables, lines, .. } = self;
-        let last_of = |tunnel: TunnelId| {
-            let seen = lines.iter().filter_map(|lines| lines.get(tunnel));
-            seen.map(|line| line.last_ns(now_ns)).max().unwrap_or(0)
-        };
+        let last_of = |tunnel: TunnelId| last_of(lines, tunnel, now_ns);
         for _ in 0..ticks.clamp(1, TICKS_MAX) {
             sessions.expire(now_ns, last_of, tables);
         }
@@ -591,6 +602,12 @@ fn in_common(earlier: &mut Addresses, addresses: Addresses) -> Option<(IpAddr, T
         }
         _ => None,
     }
+}
+
+/// When the last packet of a tunnel came, wherever it was received; 0 where none did.
+fn last_of(lines: &[Lines], tunnel: TunnelId, now_ns: u64) -> u64 {
+    let seen = lines.iter().filter_map(|lines| lines.get(tunnel));
+    seen.map(|line| line.last_ns(now_ns)).max().unwrap_or(0)
 }
 
 /// The number of a tunnel is free: what was counted in it is forgotten.

@@ -159,6 +159,10 @@ pub struct Counters {
     pub folded: u64,
     /// Answers that came from or went to another address or port than their request.
     pub astray: u64,
+    /// Tunnels that packets showed to be another session's.
+    pub relearned: u64,
+    /// Restarts of nodes, and PFCP associations that were released.
+    pub restarts: u64,
     /// What did not fit.
     pub refused: Refused,
 }

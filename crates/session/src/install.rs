@@ -91,6 +91,11 @@ fn is_sgw(interface: Interface) -> bool {
     matches!(place_of(interface), Some(4..=7 | 9))
 }
 
+/// Whether this is between SGSN and GGSN.
+pub(crate) const fn is_gn(interface: Interface) -> bool {
+    matches!(interface, Interface::GN_SGSN_U | Interface::GN_GGSN_U)
+}
+
 /// Whether this forwards data at a handover. TS 29.274 7.2.18.
 pub(crate) fn is_forwarding(interface: Interface) -> bool {
     matches!(interface.0, 19..=23 | 28)

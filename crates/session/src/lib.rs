@@ -46,7 +46,9 @@ mod install;
 mod intern;
 mod life;
 mod message;
+mod peers;
 mod pfcp;
+mod relearn;
 mod report;
 mod sessions;
 mod slots;
@@ -58,6 +60,7 @@ mod unknown;
 
 pub use effects::{Counters, Effects, Full, Limits, Pin, Refused, SessionId, TunnelId, View};
 pub use record::{BearerRecord, FTeidRecord, Filter, Record, State};
+pub use relearn::Contradiction;
 pub use report::Cursor;
 pub use sessions::{Ahead, Sessions};
 pub use table::{

@@ -345,6 +345,7 @@ impl State {
         effects: &mut impl Effects,
     ) {
         self.settle_due(now_ns, effects);
+        self.look_for_lost(effects);
         let touched = self.sessions.touched();
         let idle_ns = u64::from(self.limits.idle_secs) * 1_000_000_000;
         let unknown_ns = u64::from(self.limits.unknown_idle_secs) * 1_000_000_000;

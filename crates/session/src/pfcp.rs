@@ -337,7 +337,7 @@ impl State {
 
     /// The end of one PFCP session: of its tunnels, and of the session if nothing else holds it.
     /// TS 29.244 7.5.6.
-    fn delete_pfcp(&mut self, pfcp: u32, time_ns: u64, effects: &mut impl Effects) {
+    pub(crate) fn delete_pfcp(&mut self, pfcp: u32, time_ns: u64, effects: &mut impl Effects) {
         if pfcp == 0 || !self.pfcps.at(pfcp).live {
             return;
         }

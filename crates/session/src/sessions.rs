@@ -10,6 +10,7 @@ use crate::effects::{Counters, Effects, Full, Limits, SessionId, TunnelId, View}
 use crate::index::HashKey;
 use crate::message::{Message, Owner};
 use crate::record::{Filter, Record};
+use crate::relearn::Contradiction;
 use crate::report::Cursor;
 use crate::state::{State, Targets};
 use crate::transactions::{Step, Transactions};
@@ -148,6 +149,7 @@ impl Sessions {
     /// One message of the control plane.
     pub fn handle(&mut self, event: &SessionEvent, effects: &mut impl Effects) {
         self.state.settle_due(event.time_ns, effects);
+        self.state.heed_peer(event);
         let mut full = 0;
         let part = part(event.protocol, event.message);
         let Self { state, transactions, scratch } = self;
@@ -205,6 +207,24 @@ impl Sessions {
         effects: &mut impl Effects,
     ) {
         self.state.learn_ue(tunnel.0, address, toward, effects);
+    }
+
+    /// Packets have contradicted the session of a tunnel so often that it may be another's. `last_seen`:
+    /// time of the last packet of a tunnel, 0 without. Returns whether the tunnel changed hands.
+    pub fn relearn(
+        &mut self,
+        tunnel: TunnelId,
+        told: &Contradiction,
+        last_seen: impl Fn(TunnelId) -> u64,
+        effects: &mut impl Effects,
+    ) -> bool {
+        self.state.relearn(tunnel.0, told, &last_seen, effects)
+    }
+
+    /// An Error Indication: its sender does not know a tunnel that packets were sent into. Returns whether
+    /// that ended one.
+    pub fn not_found(&mut self, key: TunnelKey, time_ns: u64, effects: &mut impl Effects) -> bool {
+        self.state.not_found(key, time_ns, effects)
     }
 
     /// Ends sessions without a packet or message for their idle time, and lets go of tunnels that were

@@ -13,6 +13,7 @@ use crate::install::{opposite, place_of};
 use crate::intern::Interned;
 use crate::life::Retiring;
 use crate::message::Message;
+use crate::peers::Peers;
 use crate::slots::{Pfcp, RuleSlot, SeidSlot, Session};
 
 /// The sessions that one key of the control plane finds: those of one UE at most.
@@ -91,6 +92,7 @@ pub(crate) struct State {
     pub(crate) ended_first: u32,
     pub(crate) ended_last: u32,
     pub(crate) retiring: Retiring,
+    pub(crate) peers: Peers,
     /// Where the search for idle sessions goes on.
     pub(crate) sweep: u32,
 }
@@ -121,6 +123,7 @@ impl State {
             ended_first: 0,
             ended_last: 0,
             retiring: Retiring::new(limits.tunnels_max),
+            peers: Peers::new(),
             sweep: 1,
             limits,
         }

@@ -9,6 +9,17 @@ pub enum Toward {
     Downlink,
 }
 
+impl Toward {
+    /// The other way.
+    #[must_use]
+    pub const fn opposite(self) -> Self {
+        match self {
+            Self::Uplink => Self::Downlink,
+            Self::Downlink => Self::Uplink,
+        }
+    }
+}
+
 /// The interface of an endpoint: the numbers of TS 29.274 8.22, and from 128 on those of Gn/Gp
 /// (TS 29.060), N3, N9 and N4 (TS 29.244, TS 38.415), which have no number of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -59,6 +59,8 @@ pub struct Layers {
     pub quoted: bool,
     /// The GTP-U message is a T-PDU: it carries a user's packet, whether that can be read or not.
     pub t_pdu: bool,
+    /// It is an Error Indication: its sender does not know the tunnel of the key. TS 29.281 7.3.1.
+    pub not_found: bool,
 }
 
 /// A user's packet inside a tunnel.
@@ -350,7 +352,10 @@ impl<'a> Walk<'a> {
         match kind {
             message::T_PDU => self.inner(opened.payload(), opened.payload_length()),
             message::ERROR_INDICATION => match error_indication(opened.payload()) {
-                Ok(tunnel) => self.tunnel(tunnel),
+                Ok(tunnel) => {
+                    self.out.layers.not_found = true;
+                    self.tunnel(tunnel);
+                }
                 Err(why) => self.bad(why.into()),
             },
             _ => {}

@@ -9,6 +9,7 @@ mod n4;
 mod random;
 mod reuse;
 mod unknown;
+mod wrong;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};

@@ -355,3 +355,40 @@ fn answers_from_another_address() {
     assert_eq!(astray(request.clone(), answer.clone(), 104), (1, 1));
     assert_eq!(astray(request, answer, 100), (0, 2));
 }
+
+fn node_message(kind: u8, between: (IpAddr, IpAddr), recovery: Option<u32>) -> SessionEvent {
+    let mut event = pfcp(kind, between, 0);
+    (event.seid, event.recovery) = (None, recovery);
+    event
+}
+
+#[test]
+fn a_upf_that_has_started_anew_has_no_sessions() {
+    let mut net = up();
+    let (request, answer) = establish(2, UPF2, 2000, 21);
+    net.pair(request, answer);
+    net.send(node_message(2, (UPF, SMF), Some(1_000)));
+    net.send(node_message(2, (UPF, SMF), Some(999)));
+    net.wait(MS);
+    assert_eq!(net.sessions.counters().active, 2, "an older one is of a message that came late");
+    net.send(node_message(2, (UPF, SMF), Some(1_001)));
+    net.wait(MS);
+    assert_eq!(net.only().ue_ipv4, Ue::new(2).ue.v4);
+    assert_eq!(net.ended().len(), 1);
+    net.check();
+}
+
+#[test]
+fn an_association_that_is_released_ends_its_sessions() {
+    let mut net = up();
+    let (request, answer) = establish(2, UPF2, 2000, 21);
+    net.pair(request, answer);
+    net.send(node_message(9, (SMF, UPF2), None));
+    net.send(node_message(10, (UPF2, SMF), None));
+    net.wait(MS);
+    assert_eq!(net.sessions.counters().active, 2, "refused, or not answered yet");
+    net.send(ok(node_message(10, (UPF2, SMF), None)));
+    net.wait(MS);
+    assert_eq!(net.only().ue_ipv4, Ue::new(1).ue.v4);
+    net.check();
+}
