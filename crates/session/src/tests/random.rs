@@ -159,6 +159,20 @@ enum Happens {
         local: u32,
         peer: u32,
     },
+    /// Packets speak against the session of a tunnel; `seen`: whether packets come at all.
+    Contradicted {
+        tunnel: u32,
+        address: u32,
+        toward: Toward,
+        sender: IpAddr,
+        seen: bool,
+    },
+    /// An Error Indication.
+    NotFound(IpAddr, u32),
+    /// A node says when it was started.
+    Recovery(Signalling, IpAddr, u32),
+    /// A PFCP association is released.
+    Release(IpAddr, IpAddr),
     /// Packets in one of its tunnels.
     Packets {
         base: u32,
@@ -195,7 +209,16 @@ fn procedure(net: &mut Net, what: u8, ue: &Ue) -> Vec<SessionEvent> {
 
 fn happens() -> impl Strategy<Value = Happens> {
     let toward = prop::option::of(prop::sample::select(vec![Toward::Uplink, Toward::Downlink]));
+    let way = prop::sample::select(vec![Toward::Uplink, Toward::Downlink]);
+    let node = || prop_oneof![address(), prop::sample::select(vec![MME, SGW, SGW2, PGW, ENB, ENB2])];
+    let protocol = prop::sample::select(vec![Signalling::Gtpv1, Signalling::Gtpv2, Signalling::Pfcp]);
     prop_oneof![
+        3 => (1..40_u32, 1..4_u32, way, node(), any::<bool>()).prop_map(
+            |(tunnel, address, toward, sender, seen)| Happens::Contradicted { tunnel, address, toward, sender, seen }
+        ),
+        1 => (node(), 1..20_u32).prop_map(|(receiver, teid)| Happens::NotFound(receiver, teid)),
+        1 => (protocol, node(), 0..4_u32).prop_map(|(p, node, n)| Happens::Recovery(p, node, n)),
+        1 => (node(), node()).prop_map(|(a, b)| Happens::Release(a, b)),
         12 => (event(), any::<bool>()).prop_map(|(event, follows)| Happens::Message(Box::new(event), follows)),
         2 => (address(), 1..12_u32, address()).prop_map(|(a, teid, b)| Happens::Unknown(a, teid, b)),
         2 => (1..40_u32, ue(), toward).prop_map(|(tunnel, ue, toward)| Happens::LearnUe(tunnel, ue, toward)),
@@ -275,6 +298,26 @@ fn run(limits: Limits, story: Vec<Happens>) {
                 (answer.teid, answer.seid, answer.cause) = (None, Some(Seid(seid)), Some(1));
                 answer.f_seid = Some(FSeid { seid: Seid(seid), v4: Some([10, 1, 0, 2].into()), v6: None });
                 net.pair(request, answer);
+            }
+            Happens::Contradicted { tunnel, address, toward, sender, seen } => {
+                let address = Ue::new(address).ue.v4.unwrap().into();
+                let told = crate::Contradiction { address, toward, sender, time_ns: net.now };
+                let last = |tunnel: TunnelId| if seen && tunnel.0 % 2 == 0 { told.time_ns } else { 0 };
+                net.sessions.relearn(TunnelId(tunnel), &told, last, &mut net.keeper);
+            }
+            Happens::NotFound(receiver, teid) => {
+                let key = TunnelKey { receiver, teid: Teid(teid) };
+                net.sessions.not_found(key, net.now, &mut net.keeper);
+            }
+            Happens::Recovery(protocol, node, recovery) => {
+                let mut event = message(protocol, 2, (node, MME), 0);
+                (event.teid, event.recovery) = (None, Some(recovery));
+                net.send(event);
+            }
+            Happens::Release(a, b) => {
+                let mut event = message(Signalling::Pfcp, 10, (a, b), 0);
+                (event.teid, event.cause) = (None, Some(1));
+                net.send(event);
             }
             Happens::Packets { base, which, address } => {
                 let ue = subscriber(1, base, 1);
