@@ -616,6 +616,9 @@ impl<F: Frame> Resolve<F> {
             return (binding.verdict, pin);
         };
         if let Match::Other(address) = line.compare(addresses, binding.toward) {
+            if binding.standing == Standing::Told && !line.has_family_of(address) && can_be_ue(address) {
+                return self.has_both(tunnel, reading, addresses, binding.toward, time_ns, pin);
+            }
             let (own, toward) = (line.counted().0, reading.toward.or(binding.toward));
             let ends = ends_of(addresses, reading.toward, address);
             let placed = self.not_its_own(ends, reading, pin);
@@ -631,6 +634,44 @@ impl<F: Frame> Resolve<F> {
             Standing::Known => (binding.verdict, pin),
             Standing::Told => (self.told(binding.verdict, binding.toward, addresses), pin),
             Standing::Unclear => self.unclear(tunnel, reading, addresses, pin),
+        }
+    }
+
+    /// Of a tunnel whose control plane was never seen only an address of the other family is known: its UE
+    /// has both.
+    #[cold]
+    fn has_both(
+        &mut self,
+        tunnel: TunnelId,
+        reading: &Reading,
+        addresses: Addresses,
+        toward: Option<Toward>,
+        time_ns: u64,
+        pin: u64,
+    ) -> (Verdict, u64) {
+        if let (Some(key), Some(toward)) = (reading.tunnel, reading.toward.or(toward)) {
+            self.tell(tunnel, key, addresses, Some(toward));
+        }
+        let Some(line) = self.line(tunnel) else { return (Verdict::NONE, pin) };
+        if reading.counts {
+            line.count(reading.user.map_or(0, |user| user.bytes), time_ns);
+        }
+        let binding = line.binding();
+        (self.told(binding.verdict, binding.toward, addresses), pin)
+    }
+
+    /// Tells the tracker what a packet shows of the UE of a tunnel.
+    fn tell(&mut self, tunnel: TunnelId, key: TunnelKey, addresses: Addresses, toward: Option<Toward>) {
+        match &mut self.keeper {
+            Keeper::Here { tracker, .. } => {
+                tracker.seen(tunnel, key, addresses, toward);
+                // Nothing is held for a tunnel that is in the table.
+                tracker.take_bound().for_each(drop);
+            }
+            Keeper::There { notes, .. } => {
+                // Where the ring is full, a later packet tells.
+                let _ = notes.push(Note::Seen { tunnel, key, addresses, toward });
+            }
         }
     }
 
@@ -725,16 +766,7 @@ impl<F: Frame> Resolve<F> {
         pin: u64,
     ) -> (Verdict, u64) {
         let Some(key) = reading.tunnel else { return (Verdict::NONE, pin) };
-        match &mut self.keeper {
-            Keeper::Here { tracker, .. } => {
-                tracker.seen(tunnel, key, addresses, reading.toward);
-                tracker.take_bound().for_each(drop);
-            }
-            Keeper::There { notes, .. } => {
-                // Where the ring is full, a later packet tells.
-                let _ = notes.push(Note::Seen { tunnel, key, addresses, toward: reading.toward });
-            }
-        }
+        self.tell(tunnel, key, addresses, reading.toward);
         let binding = self.line(tunnel).map(Line::binding);
         match binding.filter(|binding| binding.standing != Standing::Unclear) {
             Some(binding) => (self.told(binding.verdict, binding.toward, addresses), pin),

@@ -149,8 +149,9 @@ pub struct Tracker {
     linear: Linear,
     link: LinkType,
     board: Arc<SessionBoard>,
-    /// Pairs of inner addresses of tunnels of which one packet was seen, and nothing else is known.
-    first_pairs: HashMap<TunnelKey, Addresses>,
+    /// Pairs of inner addresses of tunnels of which one packet was seen, and nothing else is known; one of
+    /// IPv4 and one of IPv6.
+    first_pairs: HashMap<(TunnelKey, bool), Addresses>,
     keep_ended: bool,
     ended: Vec<Record>,
     window: Option<Window>,
@@ -282,7 +283,9 @@ impl Tracker {
             None => self.common(key, addresses),
         };
         let Some((address, toward)) = told.filter(|(address, _)| can_be_ue(*address)) else { return };
-        self.first_pairs.remove(&key);
+        for is_v4 in [true, false] {
+            self.first_pairs.remove(&(key, is_v4));
+        }
         self.sessions.learn_ue(tunnel, address, Some(toward), &mut self.tables);
         self.settle();
     }
@@ -306,11 +309,12 @@ impl Tracker {
             // A router solicitation says nothing of either end.
             return None;
         }
-        if let Some(first) = self.first_pairs.get_mut(&key) {
+        let own = (key, addresses.source().is_ipv4());
+        if let Some(first) = self.first_pairs.get_mut(&own) {
             return in_common(first, addresses);
         }
         if self.first_pairs.len() < FIRST_PAIRS_MAX {
-            self.first_pairs.insert(key, addresses);
+            self.first_pairs.insert(own, addresses);
         }
         None
     }
@@ -432,10 +436,8 @@ impl Tables {
         let pin = match &view.pin {
             Pin::Imsi(imsi) => self.cluster.pin_subscriber(*imsi),
             Pin::Ue { address, network } => {
-                // An unknown tunnel with the address of a known session goes where that one goes.
-                let place = if view.known { None } else { self.place(*address).filter(|place| place.known) };
-                if let Some(place) = place {
-                    return self.verdicts.get(place.session);
+                if let Some(verdict) = self.of_unknown(view) {
+                    return verdict;
                 }
                 self.cluster.pin_ue(*address, network.as_ref().map(types::Apn::as_str))
             }
@@ -444,6 +446,21 @@ impl Tables {
         let Some(choice) = self.balancer.session(pin) else { return Verdict::NONE };
         let owner = ((pin >> 32) * self.workers as u64) >> 32;
         Verdict::new(owner as u8, choice.first, choice.second)
+    }
+
+    /// An unknown session goes where the known one goes that has its UE's address; else it stays where it
+    /// is, and begins where another unknown one is that was seen with that address: what is one session's
+    /// is together, whichever of its addresses showed first.
+    fn of_unknown(&self, view: &View) -> Option<Verdict> {
+        if view.known {
+            return None;
+        }
+        let places = || addresses(view.ue).filter_map(|address| self.place(address));
+        let known = places().find(|place| place.known).map(|place| self.verdicts.get(place.session));
+        let other = places().find(|place| place.session != view.session);
+        let verdicts =
+            [known, Some(self.verdicts.get(view.session)), other.map(|p| self.verdicts.get(p.session))];
+        verdicts.into_iter().flatten().find(|verdict| verdict.is_some())
     }
 
     fn place(&self, address: IpAddr) -> Option<Place> {
@@ -505,8 +522,9 @@ impl Effects for Tables {
     fn bind(&mut self, tunnel: TunnelId, key: TunnelKey, view: &View) {
         let verdict = self.verdict(view);
         let standing = match (view.known, &view.pin) {
+            // Also of one whose messages have not told whose it is: its packets may.
+            (_, Pin::None) => Standing::Unclear,
             (true, _) => Standing::Known,
-            (false, Pin::None) => Standing::Unclear,
             (false, _) => Standing::Told,
         };
         let binding = Binding { verdict, standing, toward: view.toward, retiring: false };
@@ -541,11 +559,9 @@ impl Effects for Tables {
             Some(view) => {
                 let verdict = self.verdict(view);
                 self.settle_probe(view.session, verdict);
-                self.set_place(address, Place { session: view.session, known: true });
+                self.set_place(address, Place { session: view.session, known: view.known });
             }
             None => {
-                // Also where it leads to an unknown session: that one may have given it up just now, and its
-                // number may be another's soon. If it has not, its next tunnel says so again.
                 self.ues.remove(packed(address));
             }
         }

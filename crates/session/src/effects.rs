@@ -103,8 +103,8 @@ pub trait Effects {
     /// Packets to `key` belong to nobody known from now on.
     fn unbind(&mut self, tunnel: TunnelId, key: TunnelKey);
 
-    /// A UE address (IPv6: the prefix) is of this one live known session now; `None`: of none, or of
-    /// several.
+    /// A UE address (IPv6: the prefix) is of this live session now: the one known session that has it, or,
+    /// where none has, an unknown one that was seen with it. `None`: of none, or of several known ones.
     fn place_ue(&mut self, address: IpAddr, view: Option<&View>);
 
     /// The session has ended: [`crate::Sessions::record`] tells of it until it is freed. Its tunnels

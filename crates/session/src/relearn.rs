@@ -13,8 +13,6 @@ use crate::state::State;
 
 /// How long ago the downlink packets may be that speak for an uplink tunnel.
 const HEARD_NS: u64 = 60_000_000_000;
-/// A UE that sent in a tunnel of its own so lately has not moved to another one.
-const SENDS_NS: u64 = 1_000_000_000;
 
 /// Several packets in a row that contradict the session of their tunnel, with one and the same address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,8 +31,8 @@ impl State {
     /// A tunnel was given to another UE, and the messages that tell it were not seen: it leaves its
     /// session and becomes that of the one that has the address, or of an unknown one. The network itself
     /// sends downlink packets, so they are believed. An uplink packet may come from a UE that lies: it is
-    /// believed only where the address has downlink packets between the same two nodes, and its UE is
-    /// not just sending in a tunnel of its own. Returns whether it was.
+    /// believed only where the address has downlink packets between the same two nodes, and no tunnel of
+    /// its own up there. Returns whether it was.
     pub(crate) fn relearn(
         &mut self,
         user: u32,
@@ -85,30 +83,30 @@ impl State {
     /// Whether packets go down to this address from the receiver of an uplink tunnel to who sends into it.
     fn is_heard(&self, receiver: u32, told: &Contradiction, last_seen: &impl Fn(TunnelId) -> u64) -> bool {
         let sender = self.nodes.find(&told.sender);
-        let seen_within = |user: u32, ns: u64| {
+        let is_heard = |user: u32| {
             let last_ns = last_seen(TunnelId(user));
-            last_ns != 0 && last_ns.saturating_add(ns) >= told.time_ns
+            last_ns != 0 && last_ns.saturating_add(HEARD_NS) >= told.time_ns
         };
         self.sessions_of_ue(told.address).into_iter().any(|slot| {
             let session = *self.sessions.at(slot);
-            let (mut comes_down, mut has_peer, mut sends) = (false, session.source() == receiver, false);
+            let (mut comes_down, mut has_peer, mut has_own) = (false, session.source() == receiver, false);
             let mut user = session.users;
             while user != 0 {
                 let own = self.users.at(user);
                 let is_live = own.has(Endpoint::LIVE);
                 match own.code().toward() {
                     Some(Toward::Downlink) if is_live && own.node() == sender => {
-                        comes_down |= seen_within(user, HEARD_NS);
+                        comes_down |= is_heard(user);
                     }
                     Some(Toward::Uplink) if own.node() == receiver => {
                         has_peer = true;
-                        sends |= is_live && seen_within(user, SENDS_NS);
+                        has_own |= is_live;
                     }
                     _ => {}
                 }
                 user = own.next;
             }
-            comes_down && has_peer && !sends
+            comes_down && has_peer && !has_own
         })
     }
 

@@ -198,7 +198,8 @@ impl Sessions {
 
     /// The UE address of an unknown session's tunnel has become clear, or is another one now. Joins the
     /// two unknown tunnels whose outer addresses are the same pair reversed and whose UE address is the
-    /// same. Of a known session only the direction of the tunnel is taken, where its interface has both.
+    /// same. Of a known session that has an identity only the direction of the tunnel is taken, where its
+    /// interface has both.
     pub fn learn_ue(
         &mut self,
         tunnel: TunnelId,

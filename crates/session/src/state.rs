@@ -163,7 +163,10 @@ impl State {
     pub(crate) fn view(&self, slot: u32, toward: Option<Toward>) -> View {
         let session = self.sessions.at(slot);
         let ue = session.ue();
-        let address = ue.v4.map(IpAddr::V4).or_else(|| ue.v6.map(IpAddr::V6));
+        let (v4, v6) = (ue.v4.map(IpAddr::V4), ue.v6.map(IpAddr::V6));
+        // Another address that shows later moves nobody.
+        let by_v6 = !session.has(Session::KNOWN) && session.has(Session::V6_FIRST);
+        let address = if by_v6 { v6.or(v4) } else { v4.or(v6) };
         let pin = match (session.imsi, address) {
             (Digits::NONE, None) => Pin::None,
             (Digits::NONE, Some(address)) => {
@@ -393,10 +396,13 @@ impl State {
         for address in ue.v4.map(IpAddr::V4).into_iter().chain(ue.v6.map(IpAddr::V6)) {
             let found = self.sessions_of_ue(address);
             let mut known = found.iter().filter(|&&slot| self.sessions.at(slot).has(Session::KNOWN));
-            match (known.next(), known.next()) {
-                (Some(&only), None) => effects.place_ue(address, Some(&self.view(only, None))),
-                _ => effects.place_ue(address, None),
-            }
+            let whose = match (known.next(), known.next()) {
+                (Some(only), None) => Some(only),
+                // All that packets have shown of it is of one UE.
+                (None, _) => found.first(),
+                (Some(_), Some(_)) => None,
+            };
+            effects.place_ue(address, whose.map(|&slot| self.view(slot, None)).as_ref());
         }
     }
 
@@ -414,8 +420,11 @@ impl State {
 
     /// The same for an address that packets show; of a session that signalling told of, nothing changes.
     pub(crate) fn see_ue(&mut self, slot: u32, ue: UeAddress, effects: &mut impl Effects) -> bool {
-        let session = self.sessions.at(slot);
+        let session = self.sessions.at_mut(slot);
         let old = session.ue();
+        if old == UeAddress::default() && ue.v6.is_some() {
+            session.set(Session::V6_FIRST);
+        }
         !session.has(Session::UE_TOLD)
             && self.change_ue(slot, UeAddress { v4: ue.v4.or(old.v4), v6: ue.v6.or(old.v6) }, effects)
     }

@@ -70,7 +70,9 @@ impl State {
             return;
         }
         let turned = self.set_toward(user, toward);
-        if self.sessions.at(slot).has(Session::KNOWN) {
+        let session = self.sessions.at(slot);
+        let has_pin = session.imsi != types::Digits::NONE || session.ue() != UeAddress::default();
+        if session.has(Session::KNOWN) && has_pin {
             if turned {
                 self.bind(user, effects);
             }
@@ -81,7 +83,8 @@ impl State {
             IpAddr::V6(v6) => UeAddress { v4: None, v6: Some(prefix(v6)) },
         };
         let changed = self.see_ue(slot, ue, effects);
-        if let Some(other) = self.counterpart(slot, user, address) {
+        let is_known = self.sessions.at(slot).has(Session::KNOWN);
+        if let Some(other) = self.counterpart(slot, user, address).filter(|_| !is_known) {
             let into = self.join(slot, other, effects);
             self.rename_unknown(into, effects);
         } else if changed || turned {

@@ -6,11 +6,12 @@ mod common;
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
-use std::path::Path;
 
 use common::frames::{Kind, inner, kind, names_no_user, set_ups};
 use common::pins::Pins;
-use common::sessions::{BEFORE_NS, Compare, Placed, Placements, of_user, read_lines, time_ns, users};
+use common::sessions::{
+    BEFORE_NS, Compare, Placed, Placements, of_user, read_lines, read_truth, time_ns, users,
+};
 use common::{Record, closes, files_match_accounts, number, read_capture, replay, snipe, whereabouts};
 use serde_json::Value;
 
@@ -129,15 +130,6 @@ impl Case {
         let shown = set_ups(&self.input);
         shown.iter().filter_map(|shown| shown.users.iter().find_map(|user| of(user, shown.time_ns))).collect()
     }
-}
-
-fn read_truth(path: &Path) -> (Vec<Value>, Vec<Option<usize>>) {
-    let mut truth: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    let Value::Array(sessions) = truth["sessions"].take() else { panic!("no sessions") };
-    let owners = truth["packets"].as_array().unwrap();
-    let owners: Vec<_> = owners.iter().map(|owner| owner.as_u64().map(|owner| owner as usize)).collect();
-    assert!(owners.iter().flatten().all(|&owner| owner < sessions.len()));
-    (sessions, owners)
 }
 
 /// Every field of every session, and every packet of a session at one probe.

@@ -37,7 +37,8 @@ fn a_tunnel_alone() {
     assert_eq!((record.packets_ul, record.bytes_ul, record.packets_dl), (2, 90, 0));
     assert_eq!(listed(&record), [("?".to_string(), SGW, 7)]);
     assert_eq!(record.created_ns, START + MS);
-    assert!(net.keeper.placed.values().all(Option::is_none), "an address is placed by known sessions");
+    let placed = |address: [u8; 4]| net.keeper.placed[&IpAddr::from(address)];
+    assert_eq!((placed([10, 0, 0, 1]), placed([10, 0, 0, 2])), (None, Some(id)), "it has one of them");
 }
 
 #[test]

@@ -160,19 +160,21 @@ fn of_an_address_that_nobody_told_it_is_an_unknown_session() {
 }
 
 #[test]
-fn a_ue_that_sends_in_its_own_tunnel_is_not_in_another_one() {
+fn a_ue_with_a_tunnel_of_its_own_is_not_in_another_one() {
     let mut net = Net::new();
     let (liar, victim) = (Ue::new(1), Ue::new(2));
     attach(&mut net, &[liar, victim]);
     let (tunnel, _) = net.keeper.bound[&key(SGW, liar.s1_sgw())];
     let lie = contradiction(&victim, Toward::Uplink, ENB, net.now);
     let now_ns = net.now;
-    assert!(!net.sessions.relearn(tunnel, &lie, |_| now_ns, &mut net.keeper), "both ways of it are alive");
+    assert!(!net.sessions.relearn(tunnel, &lie, |_| now_ns, &mut net.keeper));
     assert_eq!(net.owner(SGW, liar.s1_sgw()), Some(imsi(1)));
-    // It only receives, in that one: there it is now.
-    let (below, _) = net.keeper.bound[&key(ENB, victim.s1_enb())];
-    let heard = |seen: TunnelId| if seen == below { now_ns } else { 0 };
-    assert!(net.sessions.relearn(tunnel, &lie, heard, &mut net.keeper));
+    // Its own was given to another before: it is in that of the first one now.
+    let (own, _) = net.keeper.bound[&key(SGW, victim.s1_sgw())];
+    let third = Ue::new(3);
+    let told = contradiction(&third, Toward::Downlink, ENB, net.now);
+    assert!(net.sessions.relearn(own, &told, |_| 0, &mut net.keeper));
+    assert!(net.sessions.relearn(tunnel, &lie, |_| now_ns, &mut net.keeper));
     assert_eq!(net.owner(SGW, liar.s1_sgw()), Some(imsi(2)));
     net.check();
 }

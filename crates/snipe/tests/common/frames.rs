@@ -9,7 +9,7 @@ use super::Record;
 use super::sessions::of_user;
 
 /// What a frame is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// GTP-C or PFCP.
     Control,

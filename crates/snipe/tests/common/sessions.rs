@@ -259,3 +259,13 @@ pub fn users(session: &Value) -> impl Iterator<Item = IpAddr> + '_ {
     let texts = [&session["ue_ipv4"], &session["ue_ipv6"]].into_iter().filter_map(Value::as_str);
     texts.map(|text| text.split('/').next().unwrap_or_default().parse().unwrap())
 }
+
+/// What `snipe gen` knows: its sessions, and the session of each frame.
+pub fn read_truth(path: &Path) -> (Vec<Value>, Vec<Option<usize>>) {
+    let mut truth: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let Value::Array(sessions) = truth["sessions"].take() else { panic!("no sessions") };
+    let owners = truth["packets"].as_array().unwrap();
+    let owners: Vec<_> = owners.iter().map(|owner| owner.as_u64().map(|owner| owner as usize)).collect();
+    assert!(owners.iter().flatten().all(|&owner| owner < sessions.len()));
+    (sessions, owners)
+}
