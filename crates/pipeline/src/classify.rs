@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use balance::ClusterKey;
-use batch::{Batch, Frame, RxCounters, Slot};
+use batch::{Batch, Frame, ProbeSet, RxCounters, Slot};
 use types::{Key, LinkType, TrafficClass};
-use wire::{Dissection, Fragment};
+use wire::{Dissection, Fragment, protocol};
 
 use crate::fragments::{Fragments, Origin};
 use crate::linear::Linear;
@@ -16,6 +16,37 @@ use crate::readings::{Reading, Readings};
 /// would be gone again.
 const AHEAD: usize = 16;
 
+/// Signalling besides GTP-C and PFCP that every probe gets, where it is not in a user's tunnel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ForAll {
+    /// Whatever is over SCTP: S1-AP, NGAP, Diameter, and the association itself.
+    pub sctp: bool,
+    /// Diameter by its ports, over TCP and SCTP. RFC 6733 11.4.
+    pub diameter: bool,
+}
+
+impl ForAll {
+    /// Diameter, and Diameter over TLS or DTLS.
+    const DIAMETER_PORTS: [u16; 2] = [3868, 5868];
+
+    fn has(self, found: &Dissection) -> bool {
+        if found.class != TrafficClass::Other || found.layers.quoted {
+            return false;
+        }
+        // Protocol and ports are those of the key: of a packet inside a tunnel there is another class, and
+        // where not even the addresses could be read there are none.
+        let ports = found.ports;
+        let is_diameters = |port| Self::DIAMETER_PORTS.contains(&port);
+        match ports.protocol {
+            protocol::SCTP if self.sctp => true,
+            protocol::SCTP | protocol::TCP if self.diameter => {
+                is_diameters(ports.first) || is_diameters(ports.second)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Reads the headers and sets class, pin and flow, and what a session can be found by. Later fragments
 /// follow the first.
 #[derive(Debug)]
@@ -24,6 +55,8 @@ pub struct Classify {
     cluster: ClusterKey,
     wants_flows: bool,
     fragments: Fragments,
+    for_all: ForAll,
+    all: ProbeSet,
     counters: Arc<RxCounters>,
     linear: Linear,
 }
@@ -38,7 +71,24 @@ impl Classify {
         fragments: Fragments,
         counters: Arc<RxCounters>,
     ) -> Self {
-        Self { link, cluster, wants_flows, fragments, counters, linear: Linear::new() }
+        Self {
+            link,
+            cluster,
+            wants_flows,
+            fragments,
+            for_all: ForAll::default(),
+            all: ProbeSet::EMPTY,
+            counters,
+            linear: Linear::new(),
+        }
+    }
+
+    /// What else goes to `all` probes. Nothing does where this is not called.
+    #[must_use]
+    pub const fn with_for_all(mut self, for_all: ForAll, all: ProbeSet) -> Self {
+        self.for_all = for_all;
+        self.all = all;
+        self
     }
 
     /// First fragments that the table had to forget too early.
@@ -105,7 +155,7 @@ impl Classify {
         let Dissection { class, key, malformed, fragment, ports, .. } = found;
         let pin = self.cluster.pin(&key);
         let flow = if self.wants_flows { self.cluster.flow(pin, ports) } else { 0 };
-        let mut origin = Origin { class, pin, flow, reading: of_dissection(&found) };
+        let mut origin = Origin { class, pin, flow, reading: of_dissection(&found), for_all: self.for_all.has(&found) };
         match fragment {
             Fragment::None => {}
             Fragment::First(id) => {
@@ -120,6 +170,7 @@ impl Classify {
         }
         batch.pin.set(slot, origin.pin);
         batch.flow.set(slot, origin.flow);
+        batch.probes.set(slot, if origin.for_all { self.all } else { ProbeSet::EMPTY });
         if batch.malformed.get(slot).is_none() {
             batch.malformed.set(slot, malformed);
         }

@@ -73,8 +73,8 @@ pub(crate) struct Replay {
     /// Make N probes, probe-1 … probe-N, in one group "default"
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) probes: Option<u8>,
-    /// Where GTP-C and PFCP messages go: to all probes, or to the probe of their session (the latter is
-    /// not built yet)
+    /// Where GTP-C and PFCP messages go: to all probes, or to those of the sessions they concern
+    /// [default: the configuration's, else broadcast]
     #[arg(long, value_name = "MODE")]
     pub(crate) control: Option<Control>,
     /// Working threads; the output is the same for any number
