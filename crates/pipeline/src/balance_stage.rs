@@ -26,8 +26,7 @@ impl<F: Frame> Stage<F> for Balance {
         for slot in batch.live() {
             let class = batch.class.get(slot);
             // A user's packet may lie where another one was: its column is never cleared, which costs.
-            let told =
-                if class == TrafficClass::GtpU { ProbeSet::EMPTY } else { batch.probes.get(slot) };
+            let told = if class == TrafficClass::GtpU { ProbeSet::EMPTY } else { batch.probes.get(slot) };
             let probes = if !told.is_empty() {
                 told
             } else if class.is_control() {
@@ -68,7 +67,11 @@ mod tests {
         let (told, verdict) = (ProbeSet(0b1010), Verdict::new(0, ProbeId(2), ProbeId(0)));
         for class in [TrafficClass::GtpC, TrafficClass::Pfcp] {
             assert_eq!(of(class, told, Verdict::NONE), told);
-            assert_eq!(of(class, ProbeSet::EMPTY, Verdict::NONE), ProbeSet(0b1111), "everybody of every group");
+            assert_eq!(
+                of(class, ProbeSet::EMPTY, Verdict::NONE),
+                ProbeSet(0b1111),
+                "everybody of every group"
+            );
         }
         assert_eq!(of(TrafficClass::Other, told, verdict), told);
         assert_eq!(of(TrafficClass::Other, ProbeSet::EMPTY, verdict), ProbeSet(0b100));

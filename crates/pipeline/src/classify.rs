@@ -155,7 +155,8 @@ impl Classify {
         let Dissection { class, key, malformed, fragment, ports, .. } = found;
         let pin = self.cluster.pin(&key);
         let flow = if self.wants_flows { self.cluster.flow(pin, ports) } else { 0 };
-        let mut origin = Origin { class, pin, flow, reading: of_dissection(&found), for_all: self.for_all.has(&found) };
+        let mut origin =
+            Origin { class, pin, flow, reading: of_dissection(&found), for_all: self.for_all.has(&found) };
         match fragment {
             Fragment::None => {}
             Fragment::First(id) => {

@@ -98,8 +98,9 @@ impl Follow {
         if is_of_nodes(event) || event.sequence.is_none() {
             return before;
         }
-        let sent_before =
-            self.find(own_word, event.time_ns).filter(|recent| recent.digest == digest && !recent.probes.is_empty());
+        let sent_before = self
+            .find(own_word, event.time_ns)
+            .filter(|recent| recent.digest == digest && !recent.probes.is_empty());
         if let Some(recent) = sent_before {
             before.probes = recent.probes;
             return before;
@@ -226,7 +227,14 @@ mod tests {
     fn event(message: u8, sequence: u32, is_answer: bool, time_ns: u64) -> SessionEvent {
         let ends: [SocketAddr; 2] = ["192.0.2.1:2123".parse().unwrap(), "192.0.2.2:2123".parse().unwrap()];
         let [source, destination] = if is_answer { [ends[1], ends[0]] } else { ends };
-        SessionEvent { message, sequence: Some(sequence), source, destination, time_ns, ..SessionEvent::new() }
+        SessionEvent {
+            message,
+            sequence: Some(sequence),
+            source,
+            destination,
+            time_ns,
+            ..SessionEvent::new()
+        }
     }
 
     /// One datagram of one message: `before` and `after` it finds these.

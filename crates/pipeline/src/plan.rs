@@ -13,8 +13,8 @@ use crate::lines::Lines;
 use crate::resolve::{self, Inbox, Keeper, Resolve};
 use crate::tracker::{self, PlaceReader, Tracker, Verdicts};
 use crate::{
-    Balance, Board, Classify, Decap, Deliver, Dispatch, ForAll, Fragments, Handover, Intake, Overflow, Receiver,
-    Target, Worker, Writer,
+    Balance, Board, Classify, Decap, Deliver, Dispatch, ForAll, Fragments, Handover, Intake, Overflow,
+    Receiver, Target, Worker, Writer,
 };
 
 /// What a dataplane shall do, whatever its ports are.
@@ -297,9 +297,9 @@ impl<F: Frame> Keepers<F> {
             link: plan.link,
             board: board.sessions(),
             keep_ended: plan.keep_ended,
-            follow: plan.follow.then(|| {
-                Follow::new(limits.transactions_max as usize, plan.fragments_max, plan.seed)
-            }),
+            follow: plan
+                .follow
+                .then(|| Follow::new(limits.transactions_max as usize, plan.fragments_max, plan.seed)),
             window: Some(window),
         });
         let mut inboxes = Vec::new();

@@ -13,7 +13,8 @@ use session::{
     TunnelWriter, View, Writer,
 };
 use types::{
-    LinkType, Malformed, ProbeId, ProbeSet, SessionEvent, Toward, TrafficClass, TunnelKey, UeAddress, Verdict,
+    LinkType, Malformed, ProbeId, ProbeSet, SessionEvent, Signalling, Toward, TrafficClass, TunnelKey,
+    UeAddress, Verdict,
 };
 use wire::{Addresses, Fragment};
 
@@ -490,12 +491,7 @@ impl Tables {
     }
 
     /// The probes of the sessions that a message concerns; empty where it concerns none.
-    fn probes_concerned(
-        &self,
-        sessions: &mut Sessions,
-        event: &SessionEvent,
-        named: ProbeSet,
-    ) -> ProbeSet {
+    fn probes_concerned(&self, sessions: &mut Sessions, event: &SessionEvent, named: ProbeSet) -> ProbeSet {
         let found = sessions.sessions_of(event);
         let mut probes = named;
         for &session in &found {
@@ -510,7 +506,7 @@ impl Tables {
                 None => self.probes_of_view(&view),
             });
         }
-        if probes.is_empty() && found.is_empty() {
+        if probes.is_empty() && found.is_empty() && makes_session(event) {
             // Without an IMSI a session is pinned by its UE's address: so will be the one that this makes.
             let address = event.ue.v4.map(IpAddr::V4).or_else(|| event.ue.v6.map(IpAddr::V6));
             let network = event.network_instance.as_ref().or(event.apn.as_ref());
@@ -688,6 +684,16 @@ impl Effects for Tables {
             }
         }
         reset(&self.lines, tunnel);
+    }
+}
+
+/// Whether this is a request for a session: Create PDP Context (TS 29.060 7.3.1), Create Session (TS 29.274
+/// 7.2.1), Session Establishment (TS 29.244 7.5.2). An answer whose request was not seen makes none.
+const fn makes_session(event: &SessionEvent) -> bool {
+    match event.protocol {
+        Signalling::Gtpv1 => event.message == 16,
+        Signalling::Gtpv2 => event.message == 32,
+        Signalling::Pfcp => event.message == 50,
     }
 }
 
