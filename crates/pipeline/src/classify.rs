@@ -268,4 +268,64 @@ mod tests {
             }
         }
     }
+
+    /// By protocol and port outside of any tunnel; a later fragment like its first.
+    #[test]
+    fn other_signalling_is_for_all_where_that_is_asked_for() {
+        let frame = |protocol: u8, ports: [u16; 2], fragment: u16| {
+            let mut bytes = Vec::new();
+            let mut packet = Packet::new(&mut bytes);
+            packet.ethernet([2; 6], [4; 6]);
+            let ip = Ipv4::new([192, 0, 2, 1].into(), [198, 51, 100, 2].into());
+            packet.ipv4(&ip).udp(ports[0], ports[1]).payload(&[7; 40]).finish();
+            bytes[23] = protocol;
+            bytes[20..22].copy_from_slice(&fragment.to_be_bytes());
+            bytes
+        };
+        let (sctp, diameter) =
+            (ForAll { sctp: true, diameter: false }, ForAll { sctp: false, diameter: true });
+        let all = ProbeSet(0b111);
+        let run = |for_all: ForAll, frames: &[Vec<u8>]| -> Vec<bool> {
+            let fragments = Fragments::new(4, 1);
+            let counters = Arc::new(RxCounters::default());
+            let classify =
+                Classify::new(LinkType::Ethernet, ClusterKey::new("x"), false, fragments, counters);
+            let mut classify = classify.with_for_all(for_all, all);
+            let (mut batch, mut readings) = (Batch::new(), Readings::new());
+            for frame in frames {
+                batch.push_received(HeapFrame::from_vec(frame.clone()), 0, 0).unwrap();
+            }
+            classify.run(&mut batch, &mut readings);
+            let told: Vec<_> = batch.live().map(|slot| batch.probes.get(slot)).collect();
+            assert!(told.iter().all(|probes| [all, ProbeSet::EMPTY].contains(probes)));
+            told.into_iter().map(|probes| !probes.is_empty()).collect()
+        };
+        for (protocol, ports, is_sctp, is_diameter) in [
+            (132, [36_412, 36_412], true, false),
+            (132, [5_000, 3_868], true, true),
+            (132, [5_868, 5_000], true, true),
+            (6, [3_868, 5_000], false, true),
+            (6, [5_000, 5_868], false, true),
+            (6, [5_000, 3_869], false, false),
+            (17, [3_868, 3_868], false, false),
+            (17, [2_123, 3_868], false, false),
+        ] {
+            // Whole, and in fragments of which the later ones seem to have other ports.
+            let first = frame(protocol, ports, 0x2000);
+            let frames = [frame(protocol, ports, 0), first, frame(protocol, [0x0707; 2], 1)];
+            assert_eq!(run(ForAll::default(), &frames), [false; 3]);
+            assert_eq!(run(sctp, &frames), [is_sctp; 3], "{protocol} {ports:?}");
+            assert_eq!(run(diameter, &frames), [is_diameter; 3], "{protocol} {ports:?}");
+        }
+        // Inside of a tunnel it is a user's.
+        let mut inside = frame(17, [2_152, 2_152], 0);
+        let inner = frame(132, [3_868, 3_868], 0);
+        inside.truncate(42);
+        inside.extend([0x30, 255, 0, 68, 0, 0, 0, 9]);
+        inside.extend(&inner[14..]);
+        let udp_bytes = (inside.len() - 34) as u16;
+        inside[38..40].copy_from_slice(&udp_bytes.to_be_bytes());
+        inside[16..18].copy_from_slice(&(udp_bytes + 20).to_be_bytes());
+        assert_eq!(run(ForAll { sctp: true, diameter: true }, &[inside]), [false]);
+    }
 }

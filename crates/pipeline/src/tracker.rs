@@ -294,8 +294,7 @@ impl Tracker {
             sessions.handle(event, tables);
             follow.after(event, before, tables.probes_concerned(sessions, event, named));
         });
-        let whole = malformed.is_none() || wire::has_every_header(look.class, datagram);
-        let probes = follow.end(whole);
+        let probes = follow.end(wire::has_every_header(look.class, datagram));
         if look.is_first_fragment
             && let Fragment::First(id) = wire::dissect(self.link, linear.bytes(frame)).fragment
         {

@@ -56,6 +56,7 @@ pub(crate) enum Command {
 Examples:
   snipe replay trace.pcapng --probes 4 --out out
   snipe replay s1u.pcap.gz s11.pcap.zst --probes 8 --out out --force --json
+  snipe replay core.pcap --probes 4 --control follow --out out
   snipe replay --config snipe.toml --decap vxlan --out out mirror.pcap")]
 pub(crate) struct Replay {
     /// Capture files, merged by time; - is the standard input
