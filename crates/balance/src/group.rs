@@ -168,11 +168,18 @@ impl Balancer {
         if group.mode == Mode::Session { group.choose(pin) } else { None }
     }
 
-    /// Where a control-plane message goes while it is broadcast: to every probe of every group.
+    /// Where a control-plane message goes that is for all: to every probe of every group.
     #[inline]
     #[must_use]
     pub const fn everybody(&self) -> ProbeSet {
         self.everybody
+    }
+
+    /// The probes that packets of a session can be at which no rule sends elsewhere.
+    #[inline]
+    #[must_use]
+    pub fn default_probes(&self) -> ProbeSet {
+        self.groups.get(self.default).map_or(ProbeSet::EMPTY, Group::probes)
     }
 
     /// Whether any group spreads by flow, so that packets need a flow hash.

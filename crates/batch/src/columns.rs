@@ -87,7 +87,8 @@ pub struct Meta {
     pub pin: u64,
     /// Hash of the inner five-tuple, for groups that spread by flow.
     pub flow: u64,
-    /// The probes it goes to.
+    /// The probes it goes to. Before the balancer: of a packet that is no user's the probes that were told
+    /// for it, empty where none were; of a user's packet it says nothing.
     pub probes: ProbeSet,
     /// What was decided for the session it belongs to.
     pub verdict: Verdict,

@@ -268,8 +268,7 @@ pub struct Lcores {
     pub workers: Vec<u32>,
 }
 
-/// `[tracker]`: signalling and sessions. `control = "follow"`, `broadcast_also` and `unknown = "stay"`
-/// are not built yet.
+/// `[tracker]`: signalling and sessions. `unknown = "stay"` is not built yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tracker {
     /// Where GTP-C and PFCP go.
@@ -317,16 +316,17 @@ pub enum Control {
     /// To every probe.
     #[default]
     Broadcast,
-    /// To the probe of the session. Not built yet.
+    /// Once to each probe that has, or by its subscriber will have, a session that a message concerns; of one
+    /// that concerns none, to every probe.
     Follow,
 }
 
 /// Other signalling that goes to every probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BroadcastAlso {
-    /// S1-AP, NGAP and all else over SCTP.
+    /// S1-AP, NGAP and all else over SCTP: IP protocol 132.
     Sctp,
-    /// Diameter.
+    /// Diameter: TCP and SCTP ports 3868 and, over TLS or DTLS, 5868.
     Diameter,
 }
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use balance::ClusterKey;
-use batch::{Batch, Frame, RxCounters, Slot};
+use batch::{Batch, Frame, ProbeSet, RxCounters, Slot};
 use types::{Key, LinkType, TrafficClass};
-use wire::{Dissection, Fragment};
+use wire::{Dissection, Fragment, protocol};
 
 use crate::fragments::{Fragments, Origin};
 use crate::linear::Linear;
@@ -16,6 +16,37 @@ use crate::readings::{Reading, Readings};
 /// would be gone again.
 const AHEAD: usize = 16;
 
+/// Signalling besides GTP-C and PFCP that every probe gets, where it is not in a user's tunnel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ForAll {
+    /// Whatever is over SCTP: S1-AP, NGAP, Diameter, and the association itself.
+    pub sctp: bool,
+    /// Diameter by its ports, over TCP and SCTP. RFC 6733 11.4.
+    pub diameter: bool,
+}
+
+impl ForAll {
+    /// Diameter, and Diameter over TLS or DTLS.
+    const DIAMETER_PORTS: [u16; 2] = [3868, 5868];
+
+    fn has(self, found: &Dissection) -> bool {
+        if found.class != TrafficClass::Other || found.layers.quoted {
+            return false;
+        }
+        // Protocol and ports are those of the key: of a packet inside a tunnel there is another class, and
+        // where not even the addresses could be read there are none.
+        let ports = found.ports;
+        let is_diameters = |port| Self::DIAMETER_PORTS.contains(&port);
+        match ports.protocol {
+            protocol::SCTP if self.sctp => true,
+            protocol::SCTP | protocol::TCP if self.diameter => {
+                is_diameters(ports.first) || is_diameters(ports.second)
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Reads the headers and sets class, pin and flow, and what a session can be found by. Later fragments
 /// follow the first.
 #[derive(Debug)]
@@ -24,6 +55,8 @@ pub struct Classify {
     cluster: ClusterKey,
     wants_flows: bool,
     fragments: Fragments,
+    for_all: ForAll,
+    all: ProbeSet,
     counters: Arc<RxCounters>,
     linear: Linear,
 }
@@ -38,7 +71,24 @@ impl Classify {
         fragments: Fragments,
         counters: Arc<RxCounters>,
     ) -> Self {
-        Self { link, cluster, wants_flows, fragments, counters, linear: Linear::new() }
+        Self {
+            link,
+            cluster,
+            wants_flows,
+            fragments,
+            for_all: ForAll::default(),
+            all: ProbeSet::EMPTY,
+            counters,
+            linear: Linear::new(),
+        }
+    }
+
+    /// What else goes to `all` probes. Nothing does where this is not called.
+    #[must_use]
+    pub const fn with_for_all(mut self, for_all: ForAll, all: ProbeSet) -> Self {
+        self.for_all = for_all;
+        self.all = all;
+        self
     }
 
     /// First fragments that the table had to forget too early.
@@ -105,7 +155,8 @@ impl Classify {
         let Dissection { class, key, malformed, fragment, ports, .. } = found;
         let pin = self.cluster.pin(&key);
         let flow = if self.wants_flows { self.cluster.flow(pin, ports) } else { 0 };
-        let mut origin = Origin { class, pin, flow, reading: of_dissection(&found) };
+        let mut origin =
+            Origin { class, pin, flow, reading: of_dissection(&found), for_all: self.for_all.has(&found) };
         match fragment {
             Fragment::None => {}
             Fragment::First(id) => {
@@ -120,6 +171,7 @@ impl Classify {
         }
         batch.pin.set(slot, origin.pin);
         batch.flow.set(slot, origin.flow);
+        batch.probes.set(slot, if origin.for_all { self.all } else { ProbeSet::EMPTY });
         if batch.malformed.get(slot).is_none() {
             batch.malformed.set(slot, malformed);
         }
@@ -216,5 +268,65 @@ mod tests {
                 batch.clear();
             }
         }
+    }
+
+    /// By protocol and port outside of any tunnel; a later fragment like its first.
+    #[test]
+    fn other_signalling_is_for_all_where_that_is_asked_for() {
+        let frame = |protocol: u8, ports: [u16; 2], fragment: u16| {
+            let mut bytes = Vec::new();
+            let mut packet = Packet::new(&mut bytes);
+            packet.ethernet([2; 6], [4; 6]);
+            let ip = Ipv4::new([192, 0, 2, 1].into(), [198, 51, 100, 2].into());
+            packet.ipv4(&ip).udp(ports[0], ports[1]).payload(&[7; 40]).finish();
+            bytes[23] = protocol;
+            bytes[20..22].copy_from_slice(&fragment.to_be_bytes());
+            bytes
+        };
+        let (sctp, diameter) =
+            (ForAll { sctp: true, diameter: false }, ForAll { sctp: false, diameter: true });
+        let all = ProbeSet(0b111);
+        let run = |for_all: ForAll, frames: &[Vec<u8>]| -> Vec<bool> {
+            let fragments = Fragments::new(4, 1);
+            let counters = Arc::new(RxCounters::default());
+            let classify =
+                Classify::new(LinkType::Ethernet, ClusterKey::new("x"), false, fragments, counters);
+            let mut classify = classify.with_for_all(for_all, all);
+            let (mut batch, mut readings) = (Batch::new(), Readings::new());
+            for frame in frames {
+                batch.push_received(HeapFrame::from_vec(frame.clone()), 0, 0).unwrap();
+            }
+            classify.run(&mut batch, &mut readings);
+            let told: Vec<_> = batch.live().map(|slot| batch.probes.get(slot)).collect();
+            assert!(told.iter().all(|probes| [all, ProbeSet::EMPTY].contains(probes)));
+            told.into_iter().map(|probes| !probes.is_empty()).collect()
+        };
+        for (protocol, ports, is_sctp, is_diameter) in [
+            (132, [36_412, 36_412], true, false),
+            (132, [5_000, 3_868], true, true),
+            (132, [5_868, 5_000], true, true),
+            (6, [3_868, 5_000], false, true),
+            (6, [5_000, 5_868], false, true),
+            (6, [5_000, 3_869], false, false),
+            (17, [3_868, 3_868], false, false),
+            (17, [2_123, 3_868], false, false),
+        ] {
+            // Whole, and in fragments of which the later ones seem to have other ports.
+            let first = frame(protocol, ports, 0x2000);
+            let frames = [frame(protocol, ports, 0), first, frame(protocol, [0x0707; 2], 1)];
+            assert_eq!(run(ForAll::default(), &frames), [false; 3]);
+            assert_eq!(run(sctp, &frames), [is_sctp; 3], "{protocol} {ports:?}");
+            assert_eq!(run(diameter, &frames), [is_diameter; 3], "{protocol} {ports:?}");
+        }
+        // Inside of a tunnel it is a user's.
+        let mut inside = frame(17, [2_152, 2_152], 0);
+        let inner = frame(132, [3_868, 3_868], 0);
+        inside.truncate(42);
+        inside.extend([0x30, 255, 0, 68, 0, 0, 0, 9]);
+        inside.extend(&inner[14..]);
+        let udp_bytes = (inside.len() - 34) as u16;
+        inside[38..40].copy_from_slice(&udp_bytes.to_be_bytes());
+        inside[16..18].copy_from_slice(&(udp_bytes + 20).to_be_bytes());
+        assert_eq!(run(ForAll { sctp: true, diameter: true }, &[inside]), [false]);
     }
 }

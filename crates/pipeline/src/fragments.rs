@@ -21,12 +21,14 @@ pub struct Origin {
     pub flow: u64,
     /// What its session is found by.
     pub reading: Reading,
+    /// Whether every probe gets it.
+    pub for_all: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Entry {
+struct Entry<T> {
     id: FragmentId,
-    origin: Origin,
+    origin: T,
     time_ns: u64,
     /// The next entry of the same bucket, or [`NONE`].
     next: u32,
@@ -36,10 +38,10 @@ struct Entry {
 
 const NONE: u32 = u32::MAX;
 
-/// First fragments seen lately.
+/// First fragments seen lately, each with what is to be known of those that follow it.
 #[derive(Debug)]
-pub struct Fragments {
-    entries: Vec<Entry>,
+pub struct Fragments<T = Origin> {
+    entries: Vec<Entry<T>>,
     /// The newest entry of each bucket; a power of two of them.
     buckets: Vec<u32>,
     capacity: usize,
@@ -49,7 +51,7 @@ pub struct Fragments {
     evicted: u64,
 }
 
-impl Fragments {
+impl<T: Copy> Fragments<T> {
     /// How long after the first one a fragment may come: RFC 791 and RFC 8200 4.5 give a datagram up
     /// to a minute to be whole; half of that keeps a reused identifier from matching.
     pub const LIFETIME_NS: u64 = 30_000_000_000;
@@ -75,7 +77,7 @@ impl Fragments {
     }
 
     /// Remembers what the datagram `id` is.
-    pub fn remember(&mut self, id: FragmentId, origin: Origin, time_ns: u64) {
+    pub fn remember(&mut self, id: FragmentId, origin: T, time_ns: u64) {
         let bucket = self.bucket(&id);
         let place = self.cursor;
         self.cursor = if place + 1 == self.capacity { 0 } else { place + 1 };
@@ -102,7 +104,7 @@ impl Fragments {
     /// What the first fragment of `id` was, where it came before and at most
     /// [`Fragments::LIFETIME_NS`] earlier. Of several with the same identifier, the newest.
     #[must_use]
-    pub fn recall(&self, id: &FragmentId, time_ns: u64) -> Option<Origin> {
+    pub fn recall(&self, id: &FragmentId, time_ns: u64) -> Option<T> {
         let entry = self.entries.get(self.find(id)? as usize)?;
         Self::is_alive(entry, time_ns).then_some(entry.origin)
     }
@@ -118,7 +120,7 @@ impl Fragments {
         None
     }
 
-    fn is_alive(entry: &Entry, time_ns: u64) -> bool {
+    fn is_alive(entry: &Entry<T>, time_ns: u64) -> bool {
         // A clock that goes back makes nothing older.
         time_ns.saturating_sub(entry.time_ns) <= Self::LIFETIME_NS
     }
@@ -165,7 +167,7 @@ mod tests {
     }
 
     fn origin(pin: u64) -> Origin {
-        Origin { class: TrafficClass::GtpU, pin, flow: 0, reading: Reading::NONE }
+        Origin { class: TrafficClass::GtpU, pin, flow: 0, reading: Reading::NONE, for_all: false }
     }
 
     #[test]

@@ -35,6 +35,7 @@ mod classify;
 mod decap;
 mod deliver;
 mod dispatch;
+mod follow;
 mod fragments;
 mod inquiry;
 mod linear;
@@ -51,7 +52,7 @@ mod writer;
 
 pub use accounts::{Accounts, Board, HoldCounters, ProbeAccount, SessionAccount};
 pub use balance_stage::Balance;
-pub use classify::Classify;
+pub use classify::{Classify, ForAll};
 pub use decap::Decap;
 pub use deliver::{Deliver, Target};
 pub use dispatch::{Dispatch, Overflow};

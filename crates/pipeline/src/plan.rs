@@ -7,13 +7,14 @@ use batch::{Frame, RxQueue, Sink, TxCounters, TxQueue};
 use session::{Fill, Limits, Sessions, TableLimits, TunnelLimits, TunnelReader};
 use types::{LinkType, PortId};
 
+use crate::follow::Follow;
 use crate::inquiry::{self, Desk};
 use crate::lines::Lines;
 use crate::resolve::{self, Inbox, Keeper, Resolve};
 use crate::tracker::{self, PlaceReader, Tracker, Verdicts};
 use crate::{
-    Balance, Board, Classify, Decap, Deliver, Dispatch, Fragments, Handover, Intake, Overflow, Receiver,
-    Target, Worker, Writer,
+    Balance, Board, Classify, Decap, Deliver, Dispatch, ForAll, Fragments, Handover, Intake, Overflow,
+    Receiver, Target, Worker, Writer,
 };
 
 /// What a dataplane shall do, whatever its ports are.
@@ -45,6 +46,10 @@ pub struct Plan {
     pub hold_bytes: usize,
     /// and packets. A packet that is held keeps its buffer, however short it is.
     pub hold_packets: usize,
+    /// GTP-C and PFCP go to the probes of the sessions they concern, not to all.
+    pub follow: bool,
+    /// What else goes to every probe.
+    pub for_all: ForAll,
     /// Tables lie in huge pages, where there are any: faster, and memory is taken in steps of 2 MiB.
     pub huge_pages: bool,
     /// Sessions that have ended are kept, to be told of at the end.
@@ -72,6 +77,8 @@ impl Default for Plan {
             hold_ns: 20_000_000,
             hold_bytes: 64 << 20,
             hold_packets: 262_144,
+            follow: false,
+            for_all: ForAll::default(),
             huge_pages: false,
             keep_ended: true,
         }
@@ -186,7 +193,8 @@ where
             plan.balancer.wants_flows(),
             Fragments::new(plan.fragments_max, plan.seed ^ receivers.len() as u64),
             Arc::clone(&counters),
-        );
+        )
+        .with_for_all(plan.for_all, plan.balancer.everybody());
         let resolve = Resolve::new(resolve::Parts {
             keeper: keepers.next(plan, &drops, &mut board),
             tunnels: keepers.tunnels.clone(),
@@ -289,6 +297,9 @@ impl<F: Frame> Keepers<F> {
             link: plan.link,
             board: board.sessions(),
             keep_ended: plan.keep_ended,
+            follow: plan
+                .follow
+                .then(|| Follow::new(limits.transactions_max as usize, plan.fragments_max, plan.seed)),
             window: Some(window),
         });
         let mut inboxes = Vec::new();

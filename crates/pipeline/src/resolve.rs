@@ -278,11 +278,12 @@ impl<F: Frame> Resolve<F> {
         }
         self.release_bound();
         let count = came.len();
-        for packet in came {
+        for mut packet in came {
             if let Keeper::Here { tracker, .. } = &mut self.keeper {
                 let look = tracker.look(&packet.frame);
-                let time_ns = packet.meta.time_ns;
-                if let Some(reason) = look.and_then(|look| tracker.message(&packet.frame, &look, time_ns)) {
+                let outcome = tracker.message(&packet.frame, look.as_ref(), packet.meta.time_ns);
+                packet.meta.probes = outcome.probes;
+                if let Some(reason) = outcome.malformed {
                     self.received.malformed(reason);
                 }
             }
@@ -319,13 +320,13 @@ impl<F: Frame> Resolve<F> {
     /// A control-plane message: followed first, then handed on.
     fn control(&mut self, batch: &mut Batch<F>, slot: Slot, look: Option<Look>) {
         let malformed = batch.malformed.get(slot).is_some();
-        let Some(packet) = batch.take(slot) else { return };
+        let Some(mut packet) = batch.take(slot) else { return };
         self.advance(packet.frame.len());
         match &mut self.keeper {
             Keeper::Here { tracker, .. } => {
-                let time_ns = packet.meta.time_ns;
-                let reason = look.and_then(|look| tracker.message(&packet.frame, &look, time_ns));
-                if let Some(reason) = reason.filter(|_| !malformed) {
+                let outcome = tracker.message(&packet.frame, look.as_ref(), packet.meta.time_ns);
+                packet.meta.probes = outcome.probes;
+                if let Some(reason) = outcome.malformed.filter(|_| !malformed) {
                     self.received.malformed(reason);
                 }
                 self.release_bound();

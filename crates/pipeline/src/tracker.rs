@@ -13,11 +13,13 @@ use session::{
     TunnelId, TunnelWriter, View, Writer,
 };
 use types::{
-    LinkType, Malformed, ProbeId, SessionEvent, Toward, TrafficClass, TunnelKey, UeAddress, Verdict,
+    LinkType, Malformed, ProbeId, ProbeSet, SessionEvent, Signalling, Toward, TrafficClass, TunnelKey,
+    UeAddress, Verdict,
 };
-use wire::Addresses;
+use wire::{Addresses, Fragment};
 
 use crate::accounts::{SessionAccount, SessionBoard};
+use crate::follow::Follow;
 use crate::inquiry::Window;
 use crate::linear::Linear;
 use crate::lines::{Binding, Line, Lines, Standing, can_be_ue};
@@ -117,6 +119,8 @@ pub(crate) struct Parts {
     /// Whether sessions that have ended are kept, to be told of at the end.
     pub(crate) keep_ended: bool,
     pub(crate) window: Option<Window>,
+    /// Set where messages go to the probes of the sessions they concern.
+    pub(crate) follow: Option<Follow>,
 }
 
 /// A control-plane message in its frame.
@@ -129,6 +133,17 @@ pub(crate) struct Look {
     source: SocketAddr,
     destination: SocketAddr,
     ahead: Ahead,
+    /// What follows it belongs to it.
+    is_first_fragment: bool,
+}
+
+/// What came of a control-plane message.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Outcome {
+    /// What is wrong with it.
+    pub(crate) malformed: Option<Malformed>,
+    /// The probes it goes to; empty: all.
+    pub(crate) probes: ProbeSet,
 }
 
 impl Look {
@@ -155,6 +170,7 @@ pub struct Tracker {
     keep_ended: bool,
     ended: Vec<Record>,
     window: Option<Window>,
+    follow: Option<Follow>,
 }
 
 /// In so many ticks every session is looked at.
@@ -193,6 +209,7 @@ impl Tracker {
             keep_ended: parts.keep_ended,
             ended: Vec::new(),
             window: parts.window,
+            follow: parts.follow,
         }
     }
 
@@ -222,6 +239,7 @@ impl Tracker {
             source,
             destination,
             ahead: Ahead::default(),
+            is_first_fragment: matches!(found.fragment, Fragment::First(_)),
         };
         if let Some(heading) = wire::heading(found.class, look.datagram(bytes), source, destination) {
             look.ahead = self.sessions.ahead(&heading);
@@ -239,8 +257,14 @@ impl Tracker {
         self.sessions.next(&look.ahead, &self.tables);
     }
 
-    /// Follows a control-plane message that was looked at. Returns what is wrong with it.
-    pub(crate) fn message<F: Frame>(&mut self, frame: &F, look: &Look, now_ns: u64) -> Option<Malformed> {
+    /// Follows a control-plane message, and tells where it goes. `look` is what was found in its frame.
+    pub(crate) fn message<F: Frame>(&mut self, frame: &F, look: Option<&Look>, now_ns: u64) -> Outcome {
+        let Some(look) = look else {
+            return Outcome { malformed: None, probes: self.of_later_fragment(frame, now_ns) };
+        };
+        if self.follow.is_some() {
+            return self.message_followed(frame, look, now_ns);
+        }
         let Self { sessions, tables, event, linear, .. } = self;
         sessions.now(&look.ahead);
         let datagram = look.datagram(linear.bytes(frame));
@@ -251,7 +275,44 @@ impl Tracker {
             sessions.handle(event, tables);
         });
         self.settle();
-        reason
+        Outcome { malformed: reason, probes: ProbeSet::EMPTY }
+    }
+
+    /// The same while messages go to the probes of the sessions they concern.
+    #[inline(never)]
+    fn message_followed<F: Frame>(&mut self, frame: &F, look: &Look, now_ns: u64) -> Outcome {
+        let Self { sessions, tables, event, linear, follow, .. } = self;
+        let Some(follow) = follow else { return Outcome::default() };
+        sessions.now(&look.ahead);
+        let datagram = look.datagram(linear.bytes(frame));
+        event.time_ns = now_ns;
+        event.source = look.source;
+        event.destination = look.destination;
+        follow.begin(datagram);
+        let malformed = wire::signalling(look.class, datagram, event, &mut |event| {
+            let named = tables.probes_named(event);
+            let before = follow.before(event, tables.probes_concerned(sessions, event, named), named);
+            sessions.handle(event, tables);
+            follow.after(event, before, tables.probes_concerned(sessions, event, named));
+        });
+        let probes = follow.end(wire::has_every_header(look.class, datagram));
+        if look.is_first_fragment
+            && let Fragment::First(id) = wire::dissect(self.link, linear.bytes(frame)).fragment
+        {
+            follow.remember_first(id, probes, now_ns);
+        }
+        self.settle();
+        Outcome { malformed, probes }
+    }
+
+    /// Where a frame of the control plane goes that has no message: with its first fragment, else to all.
+    fn of_later_fragment<F: Frame>(&mut self, frame: &F, now_ns: u64) -> ProbeSet {
+        let Self { linear, follow, .. } = self;
+        let Some(follow) = follow else { return ProbeSet::EMPTY };
+        match wire::dissect(self.link, linear.bytes(frame)).fragment {
+            Fragment::Later(id) => follow.of_first(&id, now_ns),
+            Fragment::None | Fragment::First(_) => ProbeSet::EMPTY,
+        }
     }
 
     /// A tunnel in no table was seen by its packets, and has waited long enough: it becomes an unknown
@@ -432,6 +493,52 @@ struct Tables {
 }
 
 impl Tables {
+    /// The probes of what is pinned by this: where a default group does not pin sessions, all of its own.
+    fn probes_of_pin(&self, pin: u64) -> ProbeSet {
+        let choice = self.balancer.session(pin);
+        choice.map_or_else(|| self.balancer.default_probes(), |choice| ProbeSet::one(choice.first))
+    }
+
+    /// The probes of the subscriber whom a message names; empty where it names none.
+    fn probes_named(&self, event: &SessionEvent) -> ProbeSet {
+        event.imsi.map_or(ProbeSet::EMPTY, |imsi| self.probes_of_pin(self.cluster.pin_subscriber(imsi)))
+    }
+
+    /// The probes of the sessions that a message concerns; empty where it concerns none.
+    fn probes_concerned(&self, sessions: &mut Sessions, event: &SessionEvent, named: ProbeSet) -> ProbeSet {
+        let found = sessions.sessions_of(event);
+        let mut probes = named;
+        for &session in &found {
+            let Some(view) = sessions.view(session) else { continue };
+            // An endpoint that the tap still has for another subscriber.
+            let is_others = matches!((&view.pin, &event.imsi), (Pin::Imsi(own), Some(told)) if own != told);
+            if is_others {
+                continue;
+            }
+            probes = probes.union(match self.probe_of(session) {
+                Some(probe) => ProbeSet::one(probe),
+                None => self.probes_of_view(&view),
+            });
+        }
+        if probes.is_empty() && found.is_empty() && makes_session(event) {
+            // Without an IMSI a session is pinned by its UE's address: so will be the one that this makes.
+            let address = event.ue.v4.map(IpAddr::V4).or_else(|| event.ue.v6.map(IpAddr::V6));
+            let network = event.network_instance.as_ref().or(event.apn.as_ref());
+            if let Some(address) = address.filter(|address| can_be_ue(*address)) {
+                let pin = self.cluster.pin_ue(address, network.map(types::Apn::as_str));
+                probes = self.probes_of_pin(pin);
+            }
+        }
+        probes
+    }
+
+    /// The probes of a session for which nothing was decided yet.
+    #[cold]
+    fn probes_of_view(&self, view: &View) -> ProbeSet {
+        let verdict = self.verdict(view);
+        if verdict.is_some() { ProbeSet::one(verdict.first()) } else { self.balancer.default_probes() }
+    }
+
     fn verdict(&self, view: &View) -> Verdict {
         let pin = match &view.pin {
             Pin::Imsi(imsi) => self.cluster.pin_subscriber(*imsi),
@@ -603,6 +710,16 @@ impl Effects for Tables {
             }
         }
         reset(&self.lines, tunnel);
+    }
+}
+
+/// Whether this is a request for a session: Create PDP Context (TS 29.060 7.3.1), Create Session (TS 29.274
+/// 7.2.1), Session Establishment (TS 29.244 7.5.2). An answer whose request was not seen makes none.
+const fn makes_session(event: &SessionEvent) -> bool {
+    match event.protocol {
+        Signalling::Gtpv1 => event.message == 16,
+        Signalling::Gtpv2 => event.message == 32,
+        Signalling::Pfcp => event.message == 50,
     }
 }
 

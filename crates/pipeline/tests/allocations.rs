@@ -9,7 +9,7 @@ use std::cell::Cell;
 use balance::Mode;
 use batch::{Burst, Frame, Meta, Sink, TxQueue};
 use common::{close, plan, source, traffic};
-use pipeline::{Plan, Target, Wiring, wire_up};
+use pipeline::{ForAll, Plan, Target, Wiring, wire_up};
 use replay::{Finite as _, HeapFrame, HeapPool, Impaired, Impairments, MemoryRx};
 use types::DropReason;
 use wire::Decap;
@@ -66,11 +66,12 @@ impl TxQueue for Sponge {
 }
 
 /// Allocations after the first tenth of the packets.
-fn allocations(workers: usize, mode: Mode, decap: Decap, how: Impairments) -> u64 {
+fn allocations(workers: usize, mode: Mode, decap: Decap, how: Impairments, follow: bool) -> u64 {
     let packets = traffic(40_000, 3);
     let all = packets.len() as u64;
     // A session that has ended is written down where that is asked for, which takes memory for each.
-    let plan = Plan { keep_ended: false, ..plan(4, mode) };
+    let for_all = ForAll { sctp: follow, diameter: follow };
+    let plan = Plan { keep_ended: false, follow, for_all, ..plan(4, mode) };
     let sponge = |shared| Sponge { bytes: 0, shared };
     let targets =
         || vec![Target::Port(sponge(true)), Target::Port(sponge(false)), Target::Writer, Target::Null];
@@ -107,10 +108,15 @@ fn a_packet_costs_no_allocation() {
     let segmented = Impairments { seed: 1, segmented: true, ..whole };
     let unpack = Decap { vxlan: true, gre: true, erspan: true };
     for workers in [1, 3] {
-        assert_eq!(allocations(workers, Mode::Session, Decap::default(), whole), 0, "{workers} workers");
+        assert_eq!(
+            allocations(workers, Mode::Session, Decap::default(), whole, false),
+            0,
+            "{workers} workers"
+        );
     }
-    assert_eq!(allocations(1, Mode::Flow, Decap::default(), whole), 0, "by flow");
-    assert_eq!(allocations(1, Mode::Copy, Decap::default(), whole), 0, "to all");
-    assert_eq!(allocations(1, Mode::Session, unpack, whole), 0, "with unpacking");
-    assert_eq!(allocations(1, Mode::Session, unpack, segmented), 0, "in segments");
+    assert_eq!(allocations(1, Mode::Session, Decap::default(), whole, true), 0, "messages follow");
+    assert_eq!(allocations(1, Mode::Flow, Decap::default(), whole, false), 0, "by flow");
+    assert_eq!(allocations(1, Mode::Copy, Decap::default(), whole, false), 0, "to all");
+    assert_eq!(allocations(1, Mode::Session, unpack, whole, false), 0, "with unpacking");
+    assert_eq!(allocations(1, Mode::Session, unpack, segmented, false), 0, "in segments");
 }

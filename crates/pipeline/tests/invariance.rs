@@ -31,8 +31,10 @@ proptest! {
         ring_packets in 64_usize..=300,
         segmented in any::<bool>(),
         mode in mode(),
+        follow in any::<bool>(),
     ) {
         let packets = traffic(600, seed);
+        let plan = |probes, mode| Plan { follow, ..plan(probes, mode) };
         let reference = to_files(&plan(4, mode), MemoryRx::new(packets.clone()), 1, Decap::default());
         prop_assert_eq!(reference.accounts.delivered, packets.len() as u64);
 
@@ -57,8 +59,10 @@ proptest! {
         segmented in any::<bool>(),
         workers in 1_usize..=3,
         mode in mode(),
+        follow in any::<bool>(),
     ) {
         let packets = traffic(600, seed);
+        let plan = |probes, mode| Plan { follow, ..plan(probes, mode) };
         let how = Impairments { seed, lost, duplicated, reordered, overtaken_by: 20, truncated, segmented };
         let impaired = || Impaired::new(MemoryRx::new(packets.clone()), how);
         let outcome = to_files(&plan(3, mode), impaired(), workers, Decap::default());

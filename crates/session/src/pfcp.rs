@@ -435,6 +435,17 @@ impl State {
         count
     }
 
+    /// The session that a Session Establishment Request will be another part of, as far as it says itself:
+    /// one whose control plane was seen and that holds an endpoint of its rules.
+    pub(crate) fn known_holder(&self, request: &Message) -> Option<u32> {
+        if request.kind != ESTABLISHMENT {
+            return None;
+        }
+        let who = Who::told(request.imsi_word(), request.ue);
+        let holder = self.holder(request, request, &who);
+        holder.filter(|&slot| self.sessions.at(slot).has(crate::slots::Session::KNOWN))
+    }
+
     /// The session of a PFCP message.
     pub(crate) fn session_of_pfcp(&self, message: &Message) -> Option<u32> {
         let by_seid = |seid: u64| {

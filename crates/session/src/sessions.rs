@@ -290,8 +290,9 @@ impl Sessions {
     }
 
     /// The sessions that a message concerns: by the TEID or SEID of its header and the bearers that it
-    /// names, else by its IMSI; of an answer that finds none, those of the request that waits for it, so
-    /// this is to be asked before [`Self::handle`] gets the answer.
+    /// names, else by its IMSI; of a request that makes a PFCP session, the one that holds an endpoint of its
+    /// rules; of an answer that finds none, those of the request that waits for it, so this is to be asked
+    /// before [`Self::handle`] gets the answer.
     pub fn sessions_of(&mut self, event: &SessionEvent) -> ArrayVec<SessionId, 16> {
         self.scratch.fill(event);
         let asked = match part(event.protocol, event.message) {
@@ -349,7 +350,8 @@ impl State {
 
     fn concerned(&self, message: &Message) -> Targets {
         if message.protocol == Signalling::Pfcp {
-            return self.session_of_pfcp(message).into_iter().collect();
+            let found = self.session_of_pfcp(message);
+            return found.or_else(|| self.known_holder(message)).into_iter().collect();
         }
         let mut targets = self.control_sessions(message.destination, message.teid);
         let ebi = match (message.linked_ebi, message.bearers.first()) {

@@ -56,6 +56,7 @@ pub(crate) enum Command {
 Examples:
   snipe replay trace.pcapng --probes 4 --out out
   snipe replay s1u.pcap.gz s11.pcap.zst --probes 8 --out out --force --json
+  snipe replay core.pcap --probes 4 --control follow --out out
   snipe replay --config snipe.toml --decap vxlan --out out mirror.pcap")]
 pub(crate) struct Replay {
     /// Capture files, merged by time; - is the standard input
@@ -73,8 +74,8 @@ pub(crate) struct Replay {
     /// Make N probes, probe-1 … probe-N, in one group "default"
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) probes: Option<u8>,
-    /// Where GTP-C and PFCP messages go: to all probes, or to the probe of their session (the latter is
-    /// not built yet)
+    /// Where GTP-C and PFCP messages go: to all probes, or to those of the sessions they concern
+    /// [default: the configuration's, else broadcast]
     #[arg(long, value_name = "MODE")]
     pub(crate) control: Option<Control>,
     /// Working threads; the output is the same for any number

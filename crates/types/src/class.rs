@@ -73,7 +73,7 @@ impl TrafficClass {
     }
 
     /// Whether these messages set up and end sessions: they go to every probe while
-    /// `control = "broadcast"`.
+    /// `control = "broadcast"`, else to those of the sessions they concern.
     #[inline(always)]
     #[must_use]
     pub const fn is_control(self) -> bool {

@@ -62,7 +62,7 @@ pub mod vxlan;
 
 pub use dissect::{Dissection, Ends, IP_LAYERS_MAX, Layers, User, dissect};
 pub use network::{Addresses, Fragment, FragmentId, protocol};
-pub use signalling::{BUNDLED_MAX, Budget, IES_MAX, heading, signalling};
+pub use signalling::{BUNDLED_MAX, Budget, IES_MAX, has_every_header, heading, signalling};
 pub use tpdu::{Tpdu, tpdu};
 pub use unpack::{Decap, Unpack, unpack};
 

@@ -41,6 +41,31 @@ pub fn signalling(
     }
 }
 
+/// Whether [`signalling()`] finds the header of every message that a datagram says it has.
+#[must_use]
+pub fn has_every_header(class: TrafficClass, datagram: &[u8]) -> bool {
+    let mut message = Some(datagram);
+    match class {
+        TrafficClass::GtpC => {
+            for _ in 0..2 {
+                let Some(bytes) = message else { break };
+                let Ok(gtp) = Gtpc::parse(bytes) else { return false };
+                message = gtp.piggybacked();
+            }
+            message.is_none()
+        }
+        TrafficClass::Pfcp => {
+            for _ in 0..BUNDLED_MAX {
+                let Some(bytes) = message else { break };
+                let Ok(pfcp) = Pfcp::parse(bytes) else { return false };
+                message = pfcp.bundled();
+            }
+            message.is_none()
+        }
+        TrafficClass::GtpU | TrafficClass::GtpPrime | TrafficClass::Other => false,
+    }
+}
+
 /// The header of the first message of a datagram, without a look at its elements.
 #[inline]
 #[must_use]

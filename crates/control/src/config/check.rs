@@ -557,12 +557,6 @@ fn tracker(table: &Fields<'_, '_>) -> Tracker {
             .unwrap_or(default.unknown_idle_secs),
         home_plmns: home_plmns(table),
     };
-    if tracker.control == Control::Follow {
-        table.not_built("control", "GTP-C and PFCP go to every probe, as with \"broadcast\"", false);
-    }
-    if !tracker.broadcast_also.is_empty() {
-        table.not_built("broadcast_also", "these packets go by their addresses", false);
-    }
     if tracker.unknown == Unknown::Stay {
         table.not_built("unknown", "sessions that become known move, as with \"move\"", false);
     }

@@ -1,8 +1,8 @@
 //! From a configuration to the plan of a dataplane.
 
 use balance::{Balancer, ClusterKey, Group, Member, Mode};
-use control::{Config, Decap, Warning};
-use pipeline::Plan;
+use control::{BroadcastAlso, Config, Control, Decap, Warning};
+use pipeline::{ForAll, Plan};
 use session::Limits;
 use types::{Plmn, ProbeId};
 
@@ -48,6 +48,11 @@ pub(crate) fn plan(config: &Config) -> Plan {
         balancer,
         probes: config.probes.len(),
         sessions,
+        follow: tracker.control == Control::Follow,
+        for_all: ForAll {
+            sctp: tracker.broadcast_also.contains(&BroadcastAlso::Sctp),
+            diameter: tracker.broadcast_also.contains(&BroadcastAlso::Diameter),
+        },
         hold_ns: u64::from(tracker.hold_ms) * 1_000_000,
         hold_bytes: usize::try_from(tracker.hold_bytes).unwrap_or(usize::MAX),
         hold_packets: held_packets(config, 256),

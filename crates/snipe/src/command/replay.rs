@@ -94,8 +94,11 @@ fn configuration(args: &Replay) -> Result<Config, Failure> {
             rules.display()
         ));
     }
-    if matches!(args.control, Some(Control::Follow)) {
-        failure::warn("--control follow is not built yet: GTP-C and PFCP messages go to all probes");
+    if let Some(mode) = args.control {
+        config.tracker.control = match mode {
+            Control::Broadcast => control::Control::Broadcast,
+            Control::Follow => control::Control::Follow,
+        };
     }
     Ok(config.for_replay())
 }

@@ -274,3 +274,100 @@ pub fn set_ups(records: &[Record]) -> Vec<SetUp> {
     }
     found
 }
+
+/// Protocol, sequence number, who asks, and who is asked.
+pub type Exchange = (u8, u32, (IpAddr, u16), (IpAddr, u16));
+
+/// A message of the control plane: what its header says, and whom and which endpoints it names.
+#[derive(Clone, Debug)]
+pub struct Signal {
+    /// Between nodes: Echo, Heartbeat, Association.
+    pub of_nodes: bool,
+    pub is_answer: bool,
+    pub accepts: bool,
+    /// The same for a request and its answer.
+    pub exchange: Exchange,
+    /// Address and TEID or SEID that it is sent to; `None` where it is 0 or left out.
+    pub to: Option<(IpAddr, u64)>,
+    pub imsi: Option<String>,
+    /// The user's addresses in it.
+    pub users: Vec<IpAddr>,
+    /// Endpoints of the control plane in it.
+    pub endpoints: Vec<(IpAddr, u64)>,
+}
+
+/// The message in a frame of the control plane that the generator made.
+pub fn signal(frame: &[u8]) -> Option<Signal> {
+    let datagram = datagram(frame)?;
+    let message = message_or_header(&datagram)?;
+    let bytes = datagram.payload;
+    let (flags, kind) = (bytes[0], message.kind);
+    let (number, of_nodes, is_answer, id) = match message.protocol {
+        // GTPv1: the answers of the requests there are (16, 18, 20) are odd; so is that of a Context one.
+        Protocol::Gtpv1 => (1, kind < 16, kind & 1 == 1, u32_at(bytes, 4).map(u64::from)),
+        Protocol::Gtpv2 => {
+            let is_answer = match kind {
+                95.. => matches!(kind, 96 | 98 | 100 | 131 | 134 | 167 | 169 | 171 | 177 | 212),
+                _ => kind & 1 == 1,
+            };
+            (2, kind < 4, is_answer, (flags & 8 != 0).then(|| u32_at(bytes, 4).map(u64::from)).flatten())
+        }
+        Protocol::Pfcp => {
+            let seid = || Some(u64::from(u32_at(bytes, 4)?) << 32 | u64::from(u32_at(bytes, 8)?));
+            (3, kind < 50, kind & 1 == 1, (flags & 1 != 0).then(seid).flatten())
+        }
+    };
+    let (from, to) = if is_answer { (datagram.to, datagram.from) } else { (datagram.from, datagram.to) };
+    let digits = |value: &[u8]| {
+        let nibbles = value.iter().flat_map(|byte| [byte & 15, byte >> 4]);
+        nibbles.take_while(|&digit| digit < 10).map(|digit| char::from(b'0' + digit)).collect::<String>()
+    };
+    let (mut imsi, mut endpoints) = (None, Vec::new());
+    let mut teid = None;
+    for &(element, value) in &message.elements {
+        match (message.protocol, element) {
+            (Protocol::Gtpv2, 1) | (Protocol::Gtpv1, 2) => imsi = Some(digits(value)),
+            (Protocol::Pfcp, 141) if value[0] & 1 == 1 => {
+                imsi = Some(digits(&value[2..2 + usize::from(value[1])]));
+            }
+            (Protocol::Gtpv2, 87) => {
+                let (v4, v6) = (value[0] & 0x80 != 0, value[0] & 0x40 != 0);
+                let teid = u64::from(u32_at(value, 1)?);
+                endpoints.extend(v4.then(|| v4_at(value, 5)).flatten().map(|ip| (ip, teid)));
+                endpoints
+                    .extend(v6.then(|| v6_at(value, if v4 { 9 } else { 5 })).flatten().map(|ip| (ip, teid)));
+            }
+            (Protocol::Gtpv1, 17) => teid = u32_at(value, 0),
+            // The first address is that of the control plane. TS 29.060 7.3.1.
+            (Protocol::Gtpv1, 133) => {
+                let ip = if value.len() == 4 { v4_at(value, 0) } else { v6_at(value, 0) };
+                endpoints.extend(teid.take().and_then(|teid| Some((ip?, u64::from(teid)))));
+            }
+            (Protocol::Pfcp, 57) => {
+                let seid = u64::from(u32_at(value, 1)?) << 32 | u64::from(u32_at(value, 5)?);
+                let ip = if value[0] & 2 != 0 { v4_at(value, 9) } else { v6_at(value, 9) };
+                endpoints.extend(ip.map(|ip| (ip, seid)));
+            }
+            _ => {}
+        }
+    }
+    Some(Signal {
+        of_nodes,
+        is_answer,
+        accepts: accepts(&message),
+        exchange: (number, message.sequence, from, to),
+        to: id.filter(|&id| id != 0).map(|id| (datagram.to.0, id)),
+        imsi,
+        users: users(&message),
+        endpoints,
+    })
+}
+
+/// Like [`message`], also of one without a number: an Echo of GTPv1.
+fn message_or_header<'a>(datagram: &Datagram<'a>) -> Option<Message<'a>> {
+    message(datagram).or_else(|| {
+        let (flags, kind) = (*datagram.payload.first()?, *datagram.payload.get(1)?);
+        let is_v1 = flags >> 5 == 1 && datagram.has_port(2123);
+        is_v1.then(|| Message { protocol: Protocol::Gtpv1, kind, sequence: 0, elements: Vec::new() })
+    })
+}

@@ -8,7 +8,7 @@ use Malformed::*;
 use types::{Malformed, SessionEvent, TrafficClass};
 
 use super::cat;
-use crate::signalling;
+use crate::{has_every_header, signalling};
 
 /// Every event of a datagram, and the reason.
 pub(super) fn told(class: TrafficClass, datagram: &[u8]) -> (Vec<SessionEvent>, Option<Malformed>) {
@@ -156,6 +156,11 @@ fn hostile_69_piggybacked_message_of_length_zero_ends_the_reading() {
     second[0] |= 0x10;
     let (events, reason) = told(C, &cat(&[&first, &second, &first]));
     assert_eq!((events.len(), reason), (2, None));
+    assert!(!has_every_header(C, &cat(&[&first, &second, &first])));
+    second[0] &= !0x10;
+    assert!(has_every_header(C, &cat(&[&first, &second])) && has_every_header(C, &second));
+    assert!(!has_every_header(C, &first), "nothing follows");
+    assert!(!has_every_header(N4, &second) && !has_every_header(TrafficClass::GtpU, &second));
 }
 
 #[test]
@@ -447,6 +452,8 @@ fn hostile_89_bundled_messages() {
     assert_eq!((events.len(), reason), (64, None));
     let (events, reason) = told(N4, &cat(&[&first.repeat(64), &last]));
     assert_eq!((events.len(), reason), (64, Some(PfcpBadIe)));
+    assert!(has_every_header(N4, &cat(&[&first.repeat(63), &last])));
+    assert!(!has_every_header(N4, &cat(&[&first.repeat(64), &last])) && !has_every_header(N4, &first));
     // A message that is cut has none behind it.
     first[3] += 1;
     let (events, reason) = told(N4, &first);
