@@ -46,6 +46,7 @@ mod install;
 mod intern;
 mod life;
 mod message;
+mod parked;
 mod peers;
 mod pfcp;
 mod relearn;

@@ -9,6 +9,7 @@ use types::{Heading, SessionEvent, Signalling, Toward, TunnelKey, UeAddress};
 use crate::effects::{Counters, Effects, Full, Limits, SessionId, TunnelId, View};
 use crate::index::HashKey;
 use crate::message::{Message, Owner};
+use crate::parked::{Parked, is_change, makes};
 use crate::record::{Filter, Record};
 use crate::relearn::Contradiction;
 use crate::report::Cursor;
@@ -70,6 +71,7 @@ pub struct Ahead {
 pub struct Sessions {
     state: State,
     transactions: Transactions,
+    parked: Parked,
     /// The message in hand.
     scratch: Box<Message>,
 }
@@ -87,7 +89,7 @@ impl Sessions {
             transactions.prefer_huge();
             state.prefer_huge();
         }
-        Self { state, transactions, scratch: Box::new(Message::new()) }
+        Self { state, transactions, parked: Parked::new(), scratch: Box::new(Message::new()) }
     }
 
     #[cfg(test)]
@@ -152,7 +154,7 @@ impl Sessions {
         self.state.heed_peer(event);
         let mut full = 0;
         let part = part(event.protocol, event.message);
-        let Self { state, transactions, scratch } = self;
+        let Self { state, transactions, scratch, .. } = self;
         let step = match part {
             Part::Request => transactions.request(event, scratch, &mut full),
             Part::Answer => transactions
@@ -173,10 +175,14 @@ impl Sessions {
                 let (request, answer) =
                     if part == Part::Request { (&*self.scratch, kept) } else { (kept, &*self.scratch) };
                 self.state.ask_for_told(answer, effects);
-                match event.protocol {
-                    Signalling::Gtpv1 => self.state.apply_v1(request, answer, effects),
-                    Signalling::Gtpv2 => self.state.apply_v2(request, answer, effects),
-                    Signalling::Pfcp => self.state.apply_pfcp(request, answer, effects),
+                if is_change(request) && !self.state.is_there(request) {
+                    self.parked.park(request, answer);
+                }
+                self.state.apply(request, answer, effects);
+                if makes(request) {
+                    while let Some((later, its)) = self.parked.take(request, answer, event.time_ns) {
+                        self.state.apply(&later, &its, effects);
+                    }
                 }
                 self.transactions.done(slot);
             }
@@ -308,6 +314,23 @@ impl Sessions {
 }
 
 impl State {
+    /// What a request and its answer do.
+    fn apply(&mut self, request: &Message, answer: &Message, effects: &mut impl Effects) {
+        match request.protocol {
+            Signalling::Gtpv1 => self.apply_v1(request, answer, effects),
+            Signalling::Gtpv2 => self.apply_v2(request, answer, effects),
+            Signalling::Pfcp => self.apply_pfcp(request, answer, effects),
+        }
+    }
+
+    /// Whether the endpoint that a request goes to is known.
+    fn is_there(&self, request: &Message) -> bool {
+        match request.protocol {
+            Signalling::Pfcp => self.pfcp_of(request.destination, request.seid.unwrap_or(0), true) != 0,
+            _ => !self.control_sessions(request.destination, request.teid).is_empty(),
+        }
+    }
+
     /// Asks for the places of all that a message tells, before the first one is looked for.
     fn ask_for_told(&self, message: &Message, effects: &impl Effects) {
         self.imsis.prefetch(self.key.word(message.imsi_word().bits()));

@@ -392,3 +392,16 @@ fn an_association_that_is_released_ends_its_sessions() {
     assert_eq!(net.only().ue_ipv4, Ue::new(1).ue.v4);
     net.check();
 }
+
+#[test]
+fn a_modification_that_comes_before_its_session_waits_for_it() {
+    let mut net = Net::new();
+    let (request, answer) = establish(1, UPF, 1000, 11);
+    let (late, answer) = net.numbered(request, answer);
+    net.send(answer);
+    let (request, answer) = peer(1000, UPF, 2, Side::Access, f_teid(Interface::N3_GNB, GNB, 12));
+    net.pair(request, answer);
+    net.send(late);
+    assert!(net.is_bound(GNB, 12));
+    net.check();
+}

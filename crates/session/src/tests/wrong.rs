@@ -178,3 +178,36 @@ fn a_ue_with_a_tunnel_of_its_own_is_not_in_another_one() {
     assert_eq!(net.owner(SGW, liar.s1_sgw()), Some(imsi(2)));
     net.check();
 }
+
+/// All that belongs to a set-up, in the order in which a tap may see it.
+#[test]
+fn a_change_that_comes_before_its_session_waits_for_it() {
+    for late in [0, 3] {
+        let mut net = Net::new();
+        let ue = Ue::new(1);
+        let mut events = ue.attach(&mut net);
+        // The request of S11, or its answer, is the last of all.
+        let last = events.remove(late);
+        net.send_all(events);
+        net.send(last);
+        let mut wanted = ue.listed();
+        wanted.sort();
+        let mut found = listed(&net.only());
+        found.sort();
+        assert_eq!(found, wanted, "{late}");
+        assert!(net.is_bound(ENB, ue.s1_enb()));
+        net.check();
+    }
+}
+
+#[test]
+fn a_change_without_a_session_does_not_wait_for_ever() {
+    let mut net = Net::new();
+    let ue = Ue::new(1);
+    let (request, answer) = ue.modify(ENB, ue.s1_enb());
+    net.pair(request, answer);
+    net.wait(2 * SECOND);
+    let (request, answer) = ue.create_s11();
+    net.pair(request, answer);
+    assert!(!net.is_bound(ENB, ue.s1_enb()));
+}

@@ -59,8 +59,10 @@ fn write<T>(
     produce: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<T>,
 ) -> Result<T, Failure> {
     let failed = |error: std::io::Error| {
-        // A part of a capture would be taken for a whole one.
-        let _ = fs::remove_file(path);
+        // A part of a capture would be taken for a whole one. A device or a pipe stays.
+        if fs::symlink_metadata(path).is_ok_and(|found| found.is_file()) {
+            let _ = fs::remove_file(path);
+        }
         Failure::work(format_args!("{}: cannot write: {error}", path.display()))
     };
     let file = File::create(path)

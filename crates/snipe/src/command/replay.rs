@@ -256,6 +256,16 @@ fn failure_of(error: &replay::WriteError) -> Failure {
     Failure::work(format_args!("{}\nthe output is not complete", failure::chain(error)))
 }
 
+/// The text of a file of an earlier run; `None` of what no run has left: no file, or far too long.
+fn read_file(path: &Path) -> Option<String> {
+    const BYTES_MAX: u64 = 16 << 20;
+    let found = fs::metadata(path).ok()?;
+    if !found.is_file() || found.len() > BYTES_MAX {
+        return None;
+    }
+    fs::read_to_string(path).ok()
+}
+
 /// What is written beside the packets; the accounting last.
 const BESIDE_PACKETS: [&str; 3] = ["sessions.jsonl", "alerts.jsonl", "stats.json"];
 
@@ -293,8 +303,7 @@ impl OutDir {
     /// files of the probes that the accounting names.
     fn clear(&self) -> Result<(), Failure> {
         let stats = self.path.join("stats.json");
-        let earlier: Option<Stats> =
-            fs::read_to_string(&stats).ok().and_then(|text| serde_json::from_str(&text).ok());
+        let earlier: Option<Stats> = read_file(&stats).and_then(|text| serde_json::from_str(&text).ok());
         let Some(earlier) = earlier else { return Ok(()) };
         // The accounting goes last: if this stops half way, the next run finds the rest.
         let probes = earlier.probes.keys().filter(|name| !name.contains(['/', '\\']));
