@@ -37,6 +37,7 @@ mod record;
 mod table;
 
 mod arena;
+mod changed;
 mod effects;
 mod endpoints;
 mod gtpv1;
@@ -48,6 +49,7 @@ mod life;
 mod message;
 mod pfcp;
 mod report;
+mod saved;
 mod sessions;
 mod slots;
 mod state;
@@ -59,6 +61,7 @@ mod unknown;
 pub use effects::{Counters, Effects, Full, Limits, Pin, Refused, SessionId, TunnelId, View};
 pub use record::{BearerRecord, FTeidRecord, Filter, Record, State};
 pub use report::Cursor;
+pub use saved::{NotRestored, Saved};
 pub use sessions::{Ahead, Sessions};
 pub use table::{
     Fill, InsertError, PackedKey, Reader, TableLimits, TunnelLimits, TunnelReader, TunnelWriter, VALUE_MAX,
