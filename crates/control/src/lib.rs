@@ -30,6 +30,7 @@ mod identities;
 mod message;
 mod session_json;
 mod session_table;
+mod state;
 mod stats;
 #[cfg(any(test, fuzzing))]
 mod testing;
@@ -50,6 +51,7 @@ pub use identities::{Identities, Identity, Pseudonym, PseudonymKey};
 pub use message::{ConfigError, Look, Problem, Warning};
 pub use session_json::{SESSION_FIELDS, SessionJson};
 pub use session_table::SessionTable;
+pub use state::{Damage, Loaded, Origin, StateError, Store};
 pub use stats::{
     AccountingError, ByClass, ProbeStats, Reasons, Refused, RuleStats, RxStats, SessionStats, Stats,
 };

@@ -1,5 +1,7 @@
 //! Records in slots: room for all of them is reserved at the start and touched as it is used.
 
+use crate::changed::Changed;
+
 /// A record that can lie in a free list while it is not in use.
 pub(crate) trait Slot: Copy {
     /// What a slot holds that is not in use.
@@ -12,6 +14,10 @@ pub(crate) trait Slot: Copy {
     fn epoch(&self) -> u64;
     /// Sets it.
     fn set_epoch(&mut self, epoch: u64);
+    /// The session that a record in this slot is a part of, 0 where it does not say.
+    fn session(&self, _slot: u32) -> u32 {
+        0
+    }
 }
 
 /// Slots 1 to `slots_max`; 0 is none, so that a link of 0 ends a list and a table of links starts as
@@ -27,13 +33,24 @@ pub(crate) struct Arena<T> {
     none: T,
     /// What is written to no slot.
     lost: T,
+    /// Where the sessions of records are marked that are handed out to be changed.
+    changed: Option<Changed>,
 }
 
 impl<T: Slot> Arena<T> {
     pub(crate) fn new(slots_max: u32) -> Self {
         let mut items = Vec::with_capacity(slots_max as usize + 1);
         items.push(T::EMPTY);
-        Self { items, slots_max, free: 0, waiting_first: 0, waiting_last: 0, none: T::EMPTY, lost: T::EMPTY }
+        Self {
+            items,
+            slots_max,
+            free: 0,
+            waiting_first: 0,
+            waiting_last: 0,
+            none: T::EMPTY,
+            lost: T::EMPTY,
+            changed: None,
+        }
     }
 
     /// Asks for huge pages for all that will be used.
@@ -76,8 +93,52 @@ impl<T: Slot> Arena<T> {
         }
     }
 
+    /// Marks the sessions of all records that change from now on.
+    pub(crate) fn mark_in(&mut self, changed: &Changed) {
+        self.changed = Some(changed.clone());
+    }
+
+    #[inline(always)]
+    fn mark(&self, slot: u32) {
+        if let Some(changed) = &self.changed {
+            changed.mark(self.at(slot).session(slot));
+        }
+    }
+
+    /// Puts a record into a slot of this number, which must not be in use. Returns whether there is such a
+    /// slot. Those before it that are empty are in no list until [`Self::free_where`].
+    pub(crate) fn place(&mut self, slot: u32, item: T) -> bool {
+        if slot == 0 || slot > self.slots_max {
+            return false;
+        }
+        while self.touched() <= slot {
+            self.items.push(T::EMPTY);
+        }
+        *self.raw_mut(slot) = item;
+        true
+    }
+
+    /// Makes the list of free slots anew.
+    pub(crate) fn free_where(&mut self, is_free: impl Fn(&T) -> bool) {
+        (self.free, self.waiting_first, self.waiting_last) = (0, 0, 0);
+        for slot in (1..self.touched()).rev() {
+            if is_free(self.at(slot)) {
+                let free = core::mem::replace(&mut self.free, slot);
+                let item = self.raw_mut(slot);
+                *item = T::EMPTY;
+                item.set_link(free);
+            }
+        }
+    }
+
     #[inline(always)]
     pub(crate) fn at_mut(&mut self, slot: u32) -> &mut T {
+        self.mark(slot);
+        self.raw_mut(slot)
+    }
+
+    #[inline(always)]
+    fn raw_mut(&mut self, slot: u32) -> &mut T {
         match self.items.get_mut(slot as usize) {
             Some(item) if slot != 0 => item,
             _ => {
@@ -101,7 +162,7 @@ impl<T: Slot> Arena<T> {
                 self.waiting_last = 0;
             }
             let free = self.free;
-            self.at_mut(slot).set_link(free);
+            self.raw_mut(slot).set_link(free);
             self.free = slot;
         }
         // The next one to be taken waits longest: it is in no cache any more.
@@ -109,7 +170,8 @@ impl<T: Slot> Arena<T> {
         if self.free != 0 {
             let slot = self.free;
             self.free = self.at(slot).link();
-            *self.at_mut(slot) = item;
+            *self.raw_mut(slot) = item;
+            self.mark(slot);
             return Some(slot);
         }
         let slot = self.touched();
@@ -117,6 +179,7 @@ impl<T: Slot> Arena<T> {
             return None;
         }
         self.items.push(item);
+        self.mark(slot);
         Some(slot)
     }
 
@@ -125,14 +188,15 @@ impl<T: Slot> Arena<T> {
         if slot == 0 {
             return;
         }
-        let item = self.at_mut(slot);
+        self.mark(slot);
+        let item = self.raw_mut(slot);
         *item = T::EMPTY;
         item.set_epoch(now);
         let last = self.waiting_last;
         if last == 0 {
             self.waiting_first = slot;
         } else {
-            self.at_mut(last).set_link(slot);
+            self.raw_mut(last).set_link(slot);
         }
         self.waiting_last = slot;
     }

@@ -111,6 +111,22 @@ impl Endpoint {
         Self { session, teid, next: 0, chain: 0, word }
     }
 
+    /// One that was saved: it is in no index yet.
+    pub(crate) fn restored(session: u32, node: u32, teid: u32, word: u32) -> Self {
+        let word = word & !(NODES_MAX | Self::LIVE) | node;
+        Self { session, teid, next: 0, chain: 0, word }
+    }
+
+    /// All that is packed, but for the node, whose number means something in one run only.
+    pub(crate) const fn word_without_node(&self) -> u32 {
+        self.word & !NODES_MAX
+    }
+
+    /// Whether it was live when this was its word.
+    pub(crate) const fn is_live(word: u32) -> bool {
+        word & Self::LIVE != 0
+    }
+
     pub(crate) const fn node(&self) -> u32 {
         self.word & NODES_MAX
     }
@@ -166,6 +182,9 @@ impl Slot for Endpoint {
     fn set_epoch(&mut self, epoch: u64) {
         self.session = (epoch >> 32) as u32;
         self.teid = epoch as u32;
+    }
+    fn session(&self, _slot: u32) -> u32 {
+        self.session
     }
 }
 

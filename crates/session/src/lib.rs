@@ -37,6 +37,7 @@ mod record;
 mod table;
 
 mod arena;
+mod changed;
 mod effects;
 mod endpoints;
 mod gtpv1;
@@ -51,6 +52,7 @@ mod peers;
 mod pfcp;
 mod relearn;
 mod report;
+mod saved;
 mod sessions;
 mod slots;
 mod state;
@@ -63,6 +65,7 @@ pub use effects::{Counters, Effects, Full, Limits, Pin, Refused, SessionId, Tunn
 pub use record::{BearerRecord, FTeidRecord, Filter, Record, State};
 pub use relearn::Contradiction;
 pub use report::Cursor;
+pub use saved::{NotRestored, Saved};
 pub use sessions::{Ahead, Sessions};
 pub use table::{
     Fill, InsertError, PackedKey, Reader, TableLimits, TunnelLimits, TunnelReader, TunnelWriter, VALUE_MAX,

@@ -213,6 +213,7 @@ impl State {
     /// The side of a rule, which is remembered in a place of its own from when it is told.
     fn side_of(&mut self, pfcp: u32, part: &RulePart) -> Option<Side> {
         let far = part.kind == RuleKind::Far;
+        self.mark_pfcp(pfcp);
         let mut rule = self.pfcps.at(pfcp).rules;
         while rule != 0 {
             let own = self.rules.at_mut(rule);
@@ -285,6 +286,7 @@ impl State {
                 self.rules.at_mut(before).next = own.next;
             }
             self.rules.give_back(rule, 0);
+            self.mark_pfcp(pfcp);
             rule = own.next;
             if self.is_unheld(pfcp, own.user) {
                 self.retire(own.user, time_ns, effects);
@@ -323,6 +325,7 @@ impl State {
     pub(crate) fn forget_rules_of(&mut self, slot: u32, user: u32) {
         let mut pfcp = self.sessions.at(slot).pfcps;
         while pfcp != 0 {
+            self.mark_pfcp(pfcp);
             let mut rule = self.pfcps.at(pfcp).rules;
             while rule != 0 {
                 let own = self.rules.at_mut(rule);

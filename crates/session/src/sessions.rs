@@ -97,9 +97,12 @@ impl Sessions {
         &self.transactions
     }
 
-    #[cfg(test)]
     pub(crate) fn state(&self) -> &State {
         &self.state
+    }
+
+    pub(crate) fn state_mut(&mut self) -> &mut State {
+        &mut self.state
     }
 
     /// Asks for the memory that a message will need some messages later: the first of four steps, each

@@ -6,6 +6,7 @@ use types::{Digits, Location, Plmn, Qfi, Rat, Side, Snssai, UeAddress};
 
 use crate::arena::Slot;
 use crate::record::{BearerRecord, State};
+use crate::saved::{In, Out};
 
 /// Bearers that one session remembers the class of.
 const BEARERS: usize = 9;
@@ -79,6 +80,53 @@ impl Session {
     const CELL: u16 = 1 << 9;
     const SLICE: u16 = 1 << 10;
     const SD: u16 = 1 << 11;
+
+    /// Writes all but what is a number of this run: links, names, nodes, places in an index.
+    pub(crate) fn store(&self, out: &mut Out<'_>) {
+        for word in [self.imsi, self.msisdn, self.imei] {
+            out.u64(word.bits());
+        }
+        for word in [self.correlation, self.created_ns, self.active_ns, self.ue_v6, self.place] {
+            out.u64(word);
+        }
+        let slice = if self.has(Self::KNOWN) { self.slice } else { 0 };
+        for word in [self.ue_v4, self.serving, slice] {
+            out.u32(word);
+        }
+        out.u16(self.flags & !(Self::IN_IMSIS | Self::IN_V4 | Self::IN_V6));
+        out.u8(self.rat);
+        out.u8(self.default_ebi);
+        for (ebi, class) in self.bearers {
+            out.put(&[ebi, class]);
+        }
+    }
+
+    /// Reads it: an active session without any endpoint.
+    pub(crate) fn load(input: &mut In<'_>) -> Option<Self> {
+        let mut session = Self::EMPTY;
+        for word in [&mut session.imsi, &mut session.msisdn, &mut session.imei] {
+            // Without a first digit there is none, whatever stands behind it.
+            *word = Some(Digits::from_bits(input.u64()?))
+                .filter(|digits| !digits.is_empty())
+                .unwrap_or(Digits::NONE);
+        }
+        session.correlation = input.u64()?;
+        session.created_ns = input.u64()?;
+        session.active_ns = input.u64()?;
+        session.ue_v6 = input.u64()?;
+        session.place = input.u64()?;
+        session.ue_v4 = input.u32()?;
+        session.serving = input.u32()?;
+        session.slice = input.u32()?;
+        session.flags = input.u16()? & !(Self::IN_IMSIS | Self::IN_V4 | Self::IN_V6);
+        session.rat = input.u8()?;
+        session.default_ebi = input.u8()?;
+        for bearer in &mut session.bearers {
+            *bearer = input.take::<2>()?.into();
+        }
+        session.set_state(State::Active);
+        Some(session)
+    }
 
     pub(crate) fn has(&self, flags: u16) -> bool {
         self.flags & flags != 0
@@ -307,6 +355,9 @@ impl Slot for Session {
     fn set_epoch(&mut self, epoch: u64) {
         self.created_ns = epoch;
     }
+    fn session(&self, slot: u32) -> u32 {
+        slot
+    }
 }
 
 /// A PFCP session of a session.
@@ -333,6 +384,9 @@ impl Slot for Pfcp {
         0
     }
     fn set_epoch(&mut self, _: u64) {}
+    fn session(&self, _slot: u32) -> u32 {
+        self.session
+    }
 }
 
 /// One address of an F-SEID.

@@ -6,6 +6,7 @@ use arrayvec::ArrayVec;
 use types::{Apn, Digits, Imsi, Interface, Teid, Toward, TunnelKey, UeAddress};
 
 use crate::arena::Arena;
+use crate::changed::Changed;
 use crate::effects::{Counters, Effects, Limits, Pin, SessionId, TunnelId, View};
 use crate::endpoints::{Endpoint, Endpoints, NODES_MAX};
 use crate::index::{HashKey, Index};
@@ -95,6 +96,8 @@ pub(crate) struct State {
     pub(crate) peers: Peers,
     /// Where the search for idle sessions goes on.
     pub(crate) sweep: u32,
+    /// The sessions that have changed, where that is asked for.
+    pub(crate) changed: Option<Changed>,
 }
 
 impl State {
@@ -125,7 +128,26 @@ impl State {
             retiring: Retiring::new(limits.tunnels_max),
             peers: Peers::new(),
             sweep: 1,
+            changed: None,
             limits,
+        }
+    }
+
+    /// From now on every session is marked that is changed: where its record, an endpoint or a PFCP session
+    /// of it is handed out to be changed, and where a part of those changes that does not know its session.
+    pub(crate) fn track_changes(&mut self) {
+        let changed = Changed::new(self.limits.sessions_max);
+        self.sessions.mark_in(&changed);
+        self.users.arena.mark_in(&changed);
+        self.controls.arena.mark_in(&changed);
+        self.pfcps.mark_in(&changed);
+        self.changed = Some(changed);
+    }
+
+    /// A rule or an F-SEID of a PFCP session changes.
+    pub(crate) fn mark_pfcp(&self, pfcp: u32) {
+        if let Some(changed) = &self.changed {
+            changed.mark(self.pfcps.at(pfcp).session);
         }
     }
 
@@ -578,6 +600,7 @@ impl State {
     }
 
     pub(crate) fn enliven_seid(&mut self, slot: u32) {
+        self.mark_pfcp(self.seids.at(slot).pfcp);
         let hash = Self::seid_hash(self.key);
         self.seid_index.put(slot, &mut self.seids, |slot| &mut slot.chain, hash);
         self.seids.at_mut(slot).live = true;
@@ -585,6 +608,7 @@ impl State {
 
     pub(crate) fn bury_seid(&mut self, slot: u32) {
         if self.seids.at(slot).live {
+            self.mark_pfcp(self.seids.at(slot).pfcp);
             let hash = Self::seid_hash(self.key);
             self.seid_index.remove(slot, &mut self.seids, |slot| &mut slot.chain, hash);
             self.seids.at_mut(slot).live = false;

@@ -8,6 +8,7 @@ mod lives;
 mod n4;
 mod random;
 mod reuse;
+mod saved;
 mod unknown;
 mod wrong;
 

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use types::{Ebi, FSeid, Far, Pdr, RuleAction, Seid, Side};
 
+use super::saved::{Disk, same};
 use super::*;
 
 /// Few nodes, few numbers: what comes meets what is there.
@@ -235,7 +236,9 @@ fn happens() -> impl Strategy<Value = Happens> {
 }
 
 fn run(limits: Limits, story: Vec<Happens>) {
-    let mut net = Net::with(limits);
+    let mut net = Net::with(limits.clone());
+    net.sessions.track_changes();
+    let mut disk = Disk::default();
     for what in story {
         match what {
             Happens::Message(event, false) => net.send(*event),
@@ -336,7 +339,16 @@ fn run(limits: Limits, story: Vec<Happens>) {
             }
         }
         net.check();
+        disk.take(&mut net);
     }
+    disk.is_all(&net);
+    let restored = disk.restore(&net, limits);
+    same(&net, &restored);
+    ends(restored);
+    ends(net);
+}
+
+fn ends(mut net: Net) {
     // Everything comes to an end, and then nothing is left.
     net.now += 400 * SECOND;
     for _ in 0..4 {
