@@ -15,6 +15,9 @@ use serde_json::Value;
 const PROBES: usize = 8;
 const SECOND: u64 = 1_000_000_000;
 
+/// Where a packet is, and where its pair alone would be.
+type Probes = (usize, usize);
+
 /// A generated capture.
 struct Core {
     truth: Vec<Value>,
@@ -235,7 +238,8 @@ fn a_teid_that_was_given_out_again_unseen_is_learned_anew() {
         let outcome = run(&core.records, seed);
         let pins = Pins::new(PROBES);
         let mut holders: HashMap<(IpAddr, u32), usize> = HashMap::new();
-        let mut rows: BTreeMap<((IpAddr, u32), usize, usize), Vec<(usize, usize)>> = BTreeMap::new();
+        // Tunnel, its session before and now: the probe of each packet, and that of its pair.
+        let mut rows: BTreeMap<((IpAddr, u32), usize, usize), Vec<Probes>> = BTreeMap::new();
         for ((record, place), owner) in core.records.iter().zip(&outcome.places).zip(&core.owners) {
             let (Some(session), Kind::Tunnel(receiver, teid)) = (*owner, kind(&record.bytes)) else {
                 continue;
