@@ -177,14 +177,6 @@ impl Line {
 }
 
 impl Line {
-    /// Whether an address of the UE of this one's family is known.
-    pub(crate) fn has_family_of(&self, address: IpAddr) -> bool {
-        match address {
-            IpAddr::V4(_) => self.ue_v4.load(Ordering::Relaxed) != 0,
-            IpAddr::V6(_) => self.ue_v6.load(Ordering::Relaxed) != 0,
-        }
-    }
-
     /// Whether a packet has the UE's address, at the UE's end. What cannot be told (no address of the
     /// UE is known) is so.
     pub(crate) fn is_surely_own(&self, addresses: Addresses, toward: Option<Toward>) -> bool {

@@ -617,9 +617,6 @@ impl<F: Frame> Resolve<F> {
             return (binding.verdict, pin);
         };
         if let Match::Other(address) = line.compare(addresses, binding.toward) {
-            if binding.standing == Standing::Told && !line.has_family_of(address) && can_be_ue(address) {
-                return self.has_both(tunnel, reading, addresses, binding.toward, time_ns, pin);
-            }
             let (own, toward) = (line.counted().0, reading.toward.or(binding.toward));
             let ends = ends_of(addresses, reading.toward, address);
             let placed = self.not_its_own(ends, reading, pin);
@@ -636,29 +633,6 @@ impl<F: Frame> Resolve<F> {
             Standing::Told => (self.told(binding.verdict, binding.toward, addresses), pin),
             Standing::Unclear => self.unclear(tunnel, reading, addresses, pin),
         }
-    }
-
-    /// Of a tunnel whose control plane was never seen only an address of the other family is known: its UE
-    /// has both.
-    #[cold]
-    fn has_both(
-        &mut self,
-        tunnel: TunnelId,
-        reading: &Reading,
-        addresses: Addresses,
-        toward: Option<Toward>,
-        time_ns: u64,
-        pin: u64,
-    ) -> (Verdict, u64) {
-        if let (Some(key), Some(toward)) = (reading.tunnel, reading.toward.or(toward)) {
-            self.tell(tunnel, key, addresses, Some(toward));
-        }
-        let Some(line) = self.line(tunnel) else { return (Verdict::NONE, pin) };
-        if reading.counts {
-            line.count(reading.user.map_or(0, |user| user.bytes), time_ns);
-        }
-        let binding = line.binding();
-        (self.told(binding.verdict, binding.toward, addresses), pin)
     }
 
     /// Tells the tracker what a packet shows of the UE of a tunnel.

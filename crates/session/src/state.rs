@@ -185,10 +185,7 @@ impl State {
     pub(crate) fn view(&self, slot: u32, toward: Option<Toward>) -> View {
         let session = self.sessions.at(slot);
         let ue = session.ue();
-        let (v4, v6) = (ue.v4.map(IpAddr::V4), ue.v6.map(IpAddr::V6));
-        // Another address that shows later moves nobody.
-        let by_v6 = !session.has(Session::KNOWN) && session.has(Session::V6_FIRST);
-        let address = if by_v6 { v6.or(v4) } else { v4.or(v6) };
+        let address = ue.v4.map(IpAddr::V4).or_else(|| ue.v6.map(IpAddr::V6));
         let pin = match (session.imsi, address) {
             (Digits::NONE, None) => Pin::None,
             (Digits::NONE, Some(address)) => {
@@ -442,11 +439,8 @@ impl State {
 
     /// The same for an address that packets show; of a session that signalling told of, nothing changes.
     pub(crate) fn see_ue(&mut self, slot: u32, ue: UeAddress, effects: &mut impl Effects) -> bool {
-        let session = self.sessions.at_mut(slot);
+        let session = self.sessions.at(slot);
         let old = session.ue();
-        if old == UeAddress::default() && ue.v6.is_some() {
-            session.set(Session::V6_FIRST);
-        }
         !session.has(Session::UE_TOLD)
             && self.change_ue(slot, UeAddress { v4: ue.v4.or(old.v4), v6: ue.v6.or(old.v6) }, effects)
     }
