@@ -237,16 +237,26 @@ fn case(scale: &Scale, subscribers: u32) -> Outcome {
                     });
                 }
             }),
+            Rival::new("ours", BURST as u64, |n| {
+                for _ in 0..n {
+                    state.play::<true>(&mut ours, BURST);
+                }
+            }),
+            Rival::new("blind", BURST as u64, |n| {
+                for _ in 0..n {
+                    other.play::<false>(&mut blind, BURST);
+                }
+            }),
         ],
     );
-    // Each by itself: a tracker has its core's caches for itself. Window by window, each would begin with
-    // what the others left there, and a window is a thousand messages.
-    let alone = |name, run: &mut dyn FnMut()| {
-        let run = |n| (0..n).for_each(|_| run());
-        measure(scale, vec![Rival::new(name, BURST as u64, run)])
+    // In turns each begins a window with what the others left in the core's caches, and a window is a
+    // thousand messages. A tracker has them for itself: that is told beside it, without a bar.
+    let alone = |n| {
+        for _ in 0..n {
+            state.play::<true>(&mut ours, BURST);
+        }
     };
-    samples.extend(alone("ours", &mut || state.play::<true>(&mut ours, BURST)));
-    samples.extend(alone("blind", &mut || other.play::<false>(&mut blind, BURST)));
+    samples.extend(measure(scale, vec![Rival::new("alone", BURST as u64, alone)]));
     let counters = state.sessions.counters();
     assert_eq!((counters.refused, state.table.refused), (::session::Refused::default(), 0));
     assert!(counters.created > 0 && state.table.binds > 0);

@@ -1,6 +1,6 @@
 //! What is saved of sessions brings them back.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
 use crate::saved::{NotRestored, Saved};
@@ -72,6 +72,11 @@ pub(crate) fn same(one: &Net, two: &Net) {
         placed.collect::<HashMap<_, _>>()
     };
     assert_eq!(placed(one), placed(two));
+    let led = |net: &Net| -> BTreeSet<IpAddr> {
+        let placed = net.keeper.placed.iter().filter(|(_, session)| session.is_some());
+        placed.map(|(&address, _)| address).collect()
+    };
+    assert_eq!(led(one), led(two), "the same addresses lead anywhere");
 }
 
 #[test]
