@@ -114,6 +114,13 @@ impl ClusterKey {
         [fold(k0 ^ k3, k2), fold(k1 ^ k0, k3), fold(k2 ^ k1, k0), fold(k3 ^ k2, k1)]
     }
 
+    /// A number that tells this key from others, and tells nothing of it that its pins do not.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let [a, b, ..] = self.probe("fingerprint");
+        fold(a, b)
+    }
+
     /// The hash of one flow of a pinned packet.
     #[inline(always)]
     #[must_use]

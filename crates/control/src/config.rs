@@ -366,10 +366,10 @@ pub struct Rules {
     pub files: Vec<PathBuf>,
 }
 
-/// `[state]`. Not built yet.
+/// `[state]`: what outlives a run. Without it nothing does.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct State {
-    /// Checkpoint, journal, alerts and captures.
+    /// The folder of checkpoint and journals.
     pub dir: Option<PathBuf>,
 }
 

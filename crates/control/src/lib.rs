@@ -51,7 +51,7 @@ pub use identities::{Identities, Identity, Pseudonym, PseudonymKey};
 pub use message::{ConfigError, Look, Problem, Warning};
 pub use session_json::{SESSION_FIELDS, SessionJson};
 pub use session_table::SessionTable;
-pub use state::{Damage, Loaded, Origin, StateError, Store};
+pub use state::{Checkpoint, Damage, Loaded, Origin, StateError, Store};
 pub use stats::{
     AccountingError, ByClass, ProbeStats, Reasons, Refused, RuleStats, RxStats, SessionStats, Stats,
 };

@@ -5,6 +5,7 @@
 //! journal.G ...     what has changed since, one file for each generation from G on
 //! checkpoint.new    the next checkpoint while it is written; at the start it is removed
 //! journal.new       a journal before its header is whole
+//! lock              locked while a run uses the folder
 //! ```
 //!
 //! A file is a header and frames: length (4), CRC-32 (4) of what follows, sequence number (8), payload. A
@@ -17,6 +18,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 
 const MAGIC: &[u8; 8] = b"snipe\0st";
 const VERSION: u32 = 1;
@@ -66,6 +70,9 @@ pub enum StateError {
          begin without sessions"
     )]
     ClusterKey(PathBuf),
+    /// Another run uses it.
+    #[error("{0}: another snipe uses it: stop that one, or give this one a `dir` of its own in [state]")]
+    InUse(PathBuf),
 }
 
 /// A file that could not be read to its end.
@@ -88,15 +95,23 @@ pub struct Loaded {
     pub damage: Vec<Damage>,
 }
 
-/// The open folder.
+/// The open folder. It is another run's when this is dropped.
 #[derive(Debug)]
 pub struct Store {
     dir: PathBuf,
     origin: Origin,
     generation: u64,
     journal: Output,
-    checkpoint: Option<Output>,
     checkpoint_bytes: u64,
+    _lock: Flock<File>,
+}
+
+/// A checkpoint that is being written. Dropped before it is complete, it is nothing.
+#[derive(Debug)]
+pub struct Checkpoint {
+    dir: PathBuf,
+    generation: u64,
+    output: Output,
 }
 
 #[derive(Debug)]
@@ -313,6 +328,7 @@ impl Store {
     /// The folder cannot be read or written, or another version or cluster key wrote it.
     pub fn open(dir: &Path, origin: Origin) -> Result<(Self, Loaded), StateError> {
         fs::create_dir_all(dir).map_err(io_error("create", dir))?;
+        let lock = lock(dir)?;
         let _ = fs::remove_file(dir.join("checkpoint.new"));
         let mut loaded = Loaded::default();
         let mut base = 0;
@@ -347,8 +363,7 @@ impl Store {
         }
         let generation = newest.max(base) + 1;
         let journal = begin_journal(dir, generation, &origin)?;
-        let store =
-            Self { dir: dir.to_owned(), origin, generation, journal, checkpoint: None, checkpoint_bytes };
+        let store = Self { dir: dir.to_owned(), origin, generation, journal, checkpoint_bytes, _lock: lock };
         Ok((store, loaded))
     }
 
@@ -357,60 +372,76 @@ impl Store {
     /// # Errors
     /// The system does not write them.
     pub fn append(&mut self, payload: &[u8]) -> Result<(), StateError> {
-        self.journal.frame(payload)
+        if payload.is_empty() { Ok(()) } else { self.journal.frame(payload) }
     }
 
     /// Whether the journal has become so large that a new generation is worth it.
     #[must_use]
     pub fn is_long(&self) -> bool {
-        self.checkpoint.is_none()
-            && self.journal.bytes > self.checkpoint_bytes.saturating_mul(2).saturating_add(JOURNAL_BYTES)
+        self.journal.bytes > self.checkpoint_bytes.saturating_mul(2).saturating_add(JOURNAL_BYTES)
     }
 
-    /// Begins a generation: changes go to its journal from here on, and all sessions are to follow in
-    /// [`Self::append_all`].
+    /// Begins a generation: changes go to its journal from here on, and all sessions are to be appended to
+    /// its checkpoint. The one before is to be complete or dropped.
     ///
     /// # Errors
     /// The system does not make the files.
-    pub fn begin(&mut self) -> Result<(), StateError> {
+    pub fn begin(&mut self) -> Result<Checkpoint, StateError> {
         let generation = self.generation + 1;
         self.journal = begin_journal(&self.dir, generation, &self.origin)?;
         self.generation = generation;
         let path = self.dir.join("checkpoint.new");
-        self.checkpoint = Some(Output::create(path, generation, &self.origin)?);
-        Ok(())
+        let output = Output::create(path, generation, &self.origin)?;
+        Ok(Checkpoint { dir: self.dir.clone(), generation, output })
     }
 
-    /// Appends sessions to the checkpoint that is being written.
+    /// A checkpoint of so many bytes is complete.
+    pub const fn completed(&mut self, bytes: u64) {
+        self.checkpoint_bytes = bytes;
+    }
+}
+
+impl Checkpoint {
+    /// Appends sessions.
     ///
     /// # Errors
     /// The system does not write them.
-    pub fn append_all(&mut self, payload: &[u8]) -> Result<(), StateError> {
-        self.checkpoint.as_mut().map_or(Ok(()), |checkpoint| checkpoint.frame(payload))
+    pub fn append(&mut self, payload: &[u8]) -> Result<(), StateError> {
+        if payload.is_empty() { Ok(()) } else { self.output.frame(payload) }
     }
 
     /// All sessions are in: the checkpoint takes the place of the one before, and of the journals before.
+    /// Waits for the disk. Returns its bytes.
     ///
     /// # Errors
     /// The system does not write or rename it.
-    pub fn complete(&mut self) -> Result<(), StateError> {
-        let Some(mut checkpoint) = self.checkpoint.take() else { return Ok(()) };
-        checkpoint.frame(&[])?;
-        checkpoint.file.sync_all().map_err(io_error("sync", &checkpoint.path))?;
+    pub fn complete(mut self) -> Result<u64, StateError> {
+        self.output.frame(&[])?;
+        self.output.file.sync_all().map_err(io_error("sync", &self.output.path))?;
         let path = self.dir.join("checkpoint");
         step(&path)?;
-        fs::rename(&checkpoint.path, &path).map_err(io_error("rename", &checkpoint.path))?;
+        fs::rename(&self.output.path, &path).map_err(io_error("rename", &self.output.path))?;
         let folder = File::open(&self.dir).and_then(|folder| folder.sync_all());
         folder.map_err(io_error("sync", &self.dir))?;
-        self.checkpoint_bytes = checkpoint.bytes;
         for (generation, path) in journals(&self.dir)? {
             if generation < self.generation {
                 step(&path)?;
                 fs::remove_file(&path).map_err(io_error("remove", &path))?;
             }
         }
-        Ok(())
+        Ok(self.output.bytes)
     }
+}
+
+/// The kernel lets the lock go when the run ends, however it ends.
+fn lock(dir: &Path) -> Result<Flock<File>, StateError> {
+    let path = dir.join("lock");
+    let options = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).clone();
+    let file = options.open(&path).map_err(io_error("create", &path))?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, why)| match why {
+        Errno::EWOULDBLOCK => StateError::InUse(dir.to_owned()),
+        why => io_error("lock", &path)(why.into()),
+    })
 }
 
 /// A journal gets its name when its header is whole: only its last frame can be cut.

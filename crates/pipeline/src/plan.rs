@@ -11,10 +11,11 @@ use crate::follow::Follow;
 use crate::inquiry::{self, Desk};
 use crate::lines::Lines;
 use crate::resolve::{self, Inbox, Keeper, Resolve};
-use crate::tracker::{self, PlaceReader, Tracker, Verdicts};
+use crate::scribe::{self, Archive};
+use crate::tracker::{self, PlaceReader, Verdicts};
 use crate::{
     Balance, Board, Classify, Decap, Deliver, Dispatch, ForAll, Fragments, Handover, Intake, Overflow,
-    Receiver, Target, Worker, Writer,
+    Receiver, Target, Tracker, Worker, Writer,
 };
 
 /// What a dataplane shall do, whatever its ports are.
@@ -54,6 +55,8 @@ pub struct Plan {
     pub huge_pages: bool,
     /// Sessions that have ended are kept, to be told of at the end.
     pub keep_ended: bool,
+    /// What changes of sessions is written for an [`Archive`].
+    pub archive: bool,
 }
 
 impl Plan {
@@ -81,6 +84,7 @@ impl Default for Plan {
             for_all: ForAll::default(),
             huge_pages: false,
             keep_ended: true,
+            archive: false,
         }
     }
 }
@@ -129,6 +133,8 @@ pub struct Wiring<Q: RxQueue, T: TxQueue<Frame = Q::Frame>, S> {
     pub board: Arc<Board>,
     /// Where another thread asks for sessions.
     pub desk: Desk,
+    /// Where another thread takes what is to be kept, if the plan says so.
+    pub archive: Option<Archive>,
 }
 
 /// Connects receivers, one for each list of sources, with workers, one for each list of targets (a
@@ -239,7 +245,14 @@ where
     }
     let writer =
         has_writer.then(|| Writer::new(handovers, order_out, sinks, board.add_tx(), board.add_probes()));
-    Ok(Wiring { receivers, workers, writer, board: Arc::new(board), desk: keepers.desk })
+    Ok(Wiring {
+        receivers,
+        workers,
+        writer,
+        board: Arc::new(board),
+        desk: keepers.desk,
+        archive: keepers.archive,
+    })
 }
 
 /// Hands the tracker to the first receiver, and a way to it to the others.
@@ -251,6 +264,7 @@ struct Keepers<F: Frame> {
     epochs: cpu::Epochs,
     lines: Arc<[Lines]>,
     desk: Desk,
+    archive: Option<Archive>,
 }
 
 impl<F: Frame> Keepers<F> {
@@ -280,6 +294,7 @@ impl<F: Frame> Keepers<F> {
         let lines = (0..receivers).map(|_| Lines::new(limits.tunnels_max as usize + 1, pages));
         let lines: Arc<[Lines]> = lines.collect::<Result<_, _>>().map_err(no_memory)?;
         let (desk, window) = inquiry::desk();
+        let (archive, scribe) = plan.archive.then(scribe::scribe).unzip();
         let tracker = Tracker::new(tracker::Parts {
             sessions: Sessions::new(
                 Limits { pages, ..limits.clone() },
@@ -301,6 +316,7 @@ impl<F: Frame> Keepers<F> {
                 .follow
                 .then(|| Follow::new(limits.transactions_max as usize, plan.fragments_max, plan.seed)),
             window: Some(window),
+            scribe,
         });
         let mut inboxes = Vec::new();
         let mut others = Vec::new();
@@ -313,7 +329,7 @@ impl<F: Frame> Keepers<F> {
         // Handed out from the end.
         others.reverse();
         let first = Some(Keeper::Here { tracker: Box::new(tracker), inboxes });
-        Ok(Self { first, others, tunnels, ues, epochs, lines, desk })
+        Ok(Self { first, others, tunnels, ues, epochs, lines, desk, archive })
     }
 
     fn next(&mut self, plan: &Plan, drops: &Arc<TxCounters>, board: &mut Board) -> Keeper<F> {
@@ -335,6 +351,11 @@ impl<Q: RxQueue, T: TxQueue<Frame = Q::Frame>, S: Sink> Wiring<Q, T, S> {
         let worked: usize = self.workers.iter_mut().map(Worker::poll).sum();
         let written = self.writer.as_mut().map_or(0, Writer::poll);
         received + worked + written
+    }
+
+    /// The tracker, before the parts are handed out.
+    pub fn tracker(&mut self) -> Option<&mut Tracker> {
+        self.receivers.iter_mut().find_map(Receiver::tracker)
     }
 
     /// At the end, when nothing more is received: lets go what is held. Returns whether the receivers

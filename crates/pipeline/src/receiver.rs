@@ -140,6 +140,11 @@ impl<Q: RxQueue> Receiver<Q> {
         self.intakes.iter_mut().map(|intake| &mut intake.queue)
     }
 
+    /// The tracker, where it is here.
+    pub fn tracker(&mut self) -> Option<&mut Tracker> {
+        self.resolve.tracker()
+    }
+
     /// The tracker, at the end.
     #[must_use]
     pub fn into_tracker(self) -> Option<Tracker> {

@@ -214,9 +214,10 @@ impl<F: Frame> Resolve<F> {
         while let Some((key, _)) = self.hold.oldest() {
             self.give_up(key);
         }
-        let done = self.outbox.flush(&mut self.dispatch);
+        let mut done = self.outbox.flush(&mut self.dispatch);
         self.end();
         if let Keeper::Here { tracker, .. } = &mut self.keeper {
+            done &= tracker.write_changes();
             tracker.publish();
         }
         done && self.outbox.packets() == 0
@@ -225,6 +226,13 @@ impl<F: Frame> Resolve<F> {
     /// Whether the tracker is here.
     pub(crate) const fn has_tracker(&self) -> bool {
         matches!(self.keeper, Keeper::Here { .. })
+    }
+
+    pub(crate) fn tracker(&mut self) -> Option<&mut Tracker> {
+        match &mut self.keeper {
+            Keeper::Here { tracker, .. } => Some(tracker),
+            Keeper::There { .. } => None,
+        }
     }
 
     pub(crate) fn into_tracker(self) -> Option<Tracker> {

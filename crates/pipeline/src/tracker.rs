@@ -9,8 +9,8 @@ use balance::{Balancer, ClusterKey};
 use batch::Frame;
 use hashbrown::HashMap;
 use session::{
-    Ahead, Contradiction, Cursor, Effects, Filter, PackedKey, Pin, Reader, Record, SessionId, Sessions,
-    TunnelId, TunnelWriter, View, Writer,
+    Ahead, Contradiction, Cursor, Effects, Filter, NotRestored, PackedKey, Pin, Reader, Record, SessionId,
+    Sessions, TunnelId, TunnelWriter, View, Writer,
 };
 use types::{
     LinkType, Malformed, ProbeId, ProbeSet, SessionEvent, Signalling, Toward, TrafficClass, TunnelKey,
@@ -23,6 +23,7 @@ use crate::follow::Follow;
 use crate::inquiry::Window;
 use crate::linear::Linear;
 use crate::lines::{Binding, Line, Lines, Standing, can_be_ue};
+use crate::scribe::{Restored, SavedSession, Scribe};
 
 /// A UE's address leads to this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +122,8 @@ pub(crate) struct Parts {
     pub(crate) window: Option<Window>,
     /// Set where messages go to the probes of the sessions they concern.
     pub(crate) follow: Option<Follow>,
+    /// Set where somebody keeps what changes.
+    pub(crate) scribe: Option<Scribe>,
 }
 
 /// A control-plane message in its frame.
@@ -171,6 +174,7 @@ pub struct Tracker {
     ended: Vec<Record>,
     window: Option<Window>,
     follow: Option<Follow>,
+    scribe: Option<Scribe>,
 }
 
 /// In so many ticks every session is looked at.
@@ -181,7 +185,10 @@ const FIRST_PAIRS_MAX: usize = 65_536;
 const FOLDED_MAX: usize = 4_096;
 
 impl Tracker {
-    pub(crate) fn new(parts: Parts) -> Self {
+    pub(crate) fn new(mut parts: Parts) -> Self {
+        if parts.scribe.is_some() {
+            parts.sessions.track_changes();
+        }
         Self {
             sessions: parts.sessions,
             tables: Tables {
@@ -196,6 +203,8 @@ impl Tracker {
                 moved: 0,
                 tunnels_full: 0,
                 bound: Vec::with_capacity(1_024),
+                moves: Vec::with_capacity(64),
+                restoring: false,
                 folded: HashMap::with_capacity(2 * FOLDED_MAX),
             },
             lines: parts.lines,
@@ -210,7 +219,46 @@ impl Tracker {
             ended: Vec::new(),
             window: parts.window,
             follow: parts.follow,
+            scribe: parts.scribe,
         }
+    }
+
+    /// Takes over the sessions of an earlier run, with the probes that they had. To be done before the first
+    /// packet. `now_ns`: by what idle times are judged.
+    pub fn restore(&mut self, mut saved: Vec<SavedSession>, now_ns: u64) -> Restored {
+        // Of two that claim the same, the later one has it.
+        saved.sort_by_key(|one| one.saved.created_ns());
+        let mut restored = Restored::default();
+        self.tables.restoring = true;
+        for SavedSession { session, verdict, saved } in saved {
+            let owner = usize::from(verdict.owner()) % self.tables.workers;
+            if verdict.is_some() {
+                let verdict = Verdict::new(owner as u8, verdict.first(), verdict.second());
+                self.tables.verdicts.set(session, verdict);
+            }
+            match self.sessions.restore(session, &saved, now_ns, &mut self.tables) {
+                Ok(()) => {
+                    restored.sessions += 1;
+                    if verdict.is_some() {
+                        self.tables.count_probe(verdict.first(), u64::wrapping_add);
+                    }
+                }
+                Err(why) => {
+                    self.tables.verdicts.set(session, Verdict::NONE);
+                    match why {
+                        NotRestored::Idle => restored.idle += 1,
+                        NotRestored::NoRoom => restored.no_room += 1,
+                    }
+                }
+            }
+            // Nothing waits for a tunnel yet.
+            self.tables.bound.clear();
+        }
+        self.tables.restoring = false;
+        self.settle();
+        self.sessions.restored();
+        self.publish();
+        restored
     }
 
     /// Answers a question from another thread, if there is one.
@@ -394,7 +442,14 @@ impl Tracker {
             sessions.expire(now_ns, last_of, tables);
         }
         self.settle();
+        self.write_changes();
         self.publish();
+    }
+
+    /// Writes some of what has changed, for whoever keeps it. Returns whether nothing is left.
+    pub(crate) fn write_changes(&mut self) -> bool {
+        let Self { scribe, sessions, tables, .. } = self;
+        scribe.as_mut().is_none_or(|scribe| scribe.write(sessions, &tables.verdicts))
     }
 
     /// The tunnels that were bound since this was asked last: packets that were held for them may go.
@@ -404,6 +459,9 @@ impl Tracker {
 
     /// What an event has left to do once the sessions are not borrowed any more.
     fn settle(&mut self) {
+        for session in self.tables.moves.drain(..) {
+            self.sessions.mark_changed(session);
+        }
         while let Some(session) = self.sessions.next_ended() {
             if self.keep_ended {
                 self.ended.extend(self.record(session));
@@ -488,6 +546,10 @@ struct Tables {
     /// Tunnels that found no place in the table.
     tunnels_full: u64,
     bound: Vec<TunnelKey>,
+    /// Sessions that go to another probe.
+    moves: Vec<SessionId>,
+    /// Sessions of an earlier run come back: what was decided for them stays.
+    restoring: bool,
     /// Uplink and downlink packets and bytes of endpoints that left their session's record.
     folded: HashMap<SessionId, [(u64, u64); 2]>,
 }
@@ -540,6 +602,12 @@ impl Tables {
     }
 
     fn verdict(&self, view: &View) -> Verdict {
+        if self.restoring
+            && let decided = self.verdicts.get(view.session)
+            && decided.is_some()
+        {
+            return decided;
+        }
         let pin = match &view.pin {
             Pin::Imsi(imsi) => self.cluster.pin_subscriber(*imsi),
             Pin::Ue { address, network } => {
@@ -598,6 +666,7 @@ impl Tables {
         }
         if let Some(before) = before {
             self.moved += 1;
+            self.moves.push(session);
             self.count_probe(before, u64::wrapping_sub);
         }
         self.count_probe(now, u64::wrapping_add);

@@ -226,6 +226,12 @@ impl Saved {
         Some(endpoints)
     }
 
+    /// When it last showed that it lives, as far as was looked: nanoseconds since 1970.
+    #[must_use]
+    pub fn active_ns(&self) -> u64 {
+        self.session.active_ns
+    }
+
     /// When it was made: nanoseconds since 1970. Sessions are restored in this order, so that the newest is
     /// found first again.
     #[must_use]
@@ -464,6 +470,13 @@ impl crate::Sessions {
     #[must_use]
     pub fn next_changed(&self, from: SessionId) -> Option<SessionId> {
         self.state().changed.as_ref()?.next(from.0).map(SessionId)
+    }
+
+    /// Something has changed that is kept with a session, but not by it.
+    pub fn mark_changed(&mut self, session: SessionId) {
+        if let Some(changed) = &self.state().changed {
+            changed.mark(session.0);
+        }
     }
 
     /// Its change is taken care of.

@@ -112,9 +112,8 @@ fn whole(reader: &Reader, root: &DeTable<'_>, length: usize) -> Config {
     let tracker = top.one("[tracker]").map_or_else(Tracker::default, |table| tracker(&table));
     let tdb = top.one("[tdb]").map_or_else(Tdb::default, |table| tdb(&table));
     let rules = top.one("[rules]").map_or_else(Rules::default, |table| rules(&table));
-    let state = top.one("[state]").map_or_else(State::default, |table| {
-        table.not_built("dir", "nothing is kept across a restart", true);
-        State { dir: table.string("dir").map(|dir| PathBuf::from(dir.value)) }
+    let state = top.one("[state]").map_or_else(State::default, |table| State {
+        dir: table.string("dir").map(|dir| PathBuf::from(dir.value)),
     });
     let api = top.one("[api]").map(|table| api(&table));
 

@@ -3,6 +3,7 @@
 mod backend;
 mod cores;
 mod ports;
+mod state;
 
 use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
@@ -12,9 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use control::{Config, Lcores, Target as To};
+use control::{Config, Lcores, Store, Target as To};
 use dpdk::{Eal, EalError, LcoreError, Pool, PoolConfig};
-use pipeline::{Desk, Overflow, Wiring, wire_up};
+use pipeline::{Archive, Desk, Overflow, Wiring, wire_up};
 use types::{LinkType, ProbeId};
 
 use crate::command::files::{FileProbe, InUse, Lost};
@@ -37,13 +38,15 @@ pub(crate) fn run(config: &Config, json: bool) -> Result<(), Failure> {
     let stop = signals::stop_flag()?;
     let packets = ports::check(config)?;
     let cores = Cores::place(lcores);
+    let mut plan = plan::plan(config);
+    let kept = state::open(config, &plan.cluster)?;
     let eal = start_eal(config, lcores, &cores)?;
     let devices = Devices::probe(&eal, config)?;
     let pool = make_pool(&eal, config, lcores, &devices)?;
     let mut ports = devices.start(config, lcores, &pool, &packets)?;
     let (files, losses) = open_files(config)?;
 
-    let mut plan = plan::plan(config);
+    plan.archive = kept.is_some();
     let waits = ports.are_file_like();
     plan.overflow = if waits { Overflow::Wait } else { Overflow::Drop };
     plan.ordered = waits;
@@ -55,6 +58,8 @@ pub(crate) fn run(config: &Config, json: bool) -> Result<(), Failure> {
     let targets = (0..lcores.workers.len()).map(|_| ports.targets(config)).collect();
     let mut dataplane: Dataplane = wire_up(&plan, sources, targets, files, || pool.clone())
         .map_err(|error| Failure::work(failure::chain(&error)))?;
+    let store = kept.map(|kept| kept.restore(config, dataplane.tracker()));
+    let keeping = store.zip(dataplane.archive.take());
     let desk = std::mem::replace(&mut dataplane.desk, Desk::closed());
     let backend = Arc::new(Live::new(config, &dataplane.board, ports.counts(), losses, desk));
     // Before the first packet, so that whoever waits for the socket misses none.
@@ -77,7 +82,7 @@ pub(crate) fn run(config: &Config, json: bool) -> Result<(), Failure> {
             "stop_when_idle is for ports that read files, and there is none: this ends by a signal"
         );
     }
-    let files = run_cores(&eal, &cores, &mut dataplane, &ports, &stop, config)?;
+    let files = run_cores(&eal, &cores, &mut dataplane, &ports, &stop, config, keeping)?;
 
     drop(server);
     let interrupted = stop.load(Ordering::Relaxed);
@@ -206,10 +211,12 @@ fn run_cores(
     ports: &Ports,
     stop: &AtomicBool,
     config: &Config,
+    keeping: Option<(Store, Archive)>,
 ) -> Result<Vec<Option<FileProbe>>, Failure> {
     let phase = Arc::new(Phase::new(dataplane.receivers.len(), dataplane.workers.len()));
     let mut writer = dataplane.writer.take();
     let mut running = Vec::new();
+    let cores_ended = AtomicBool::new(false);
     let launched = cores.launch(eal, dataplane, &phase, &mut running);
     let result = thread::scope(|scope| {
         let writing = writer.as_mut().map(|writer| {
@@ -220,11 +227,17 @@ fn run_cores(
                 cores::write(writer, phase);
             })
         });
+        if let Some((store, archive)) = keeping {
+            let cores_ended = &cores_ended;
+            scope.spawn(move || state::write(scope, store, archive, cores_ended));
+        }
         if launched.is_ok() {
             watch(dataplane, ports, stop, config, || running.iter().any(dpdk::Worker::is_finished));
         }
         phase.stop();
         let ended: Result<Vec<()>, LcoreError> = running.into_iter().map(dpdk::Worker::join).collect();
+        // Release pairs with the Acquire load in `state::write`: what the tracker handed out is seen.
+        cores_ended.store(true, Ordering::Release);
         let written = writing.is_none_or(|writing| writing.join().is_ok());
         (ended, written)
     });

@@ -1,0 +1,224 @@
+//! `[state]`: sessions outlive the run. They are back before the first packet, and a thread writes what
+//! changes.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, Scope, ScopedJoinHandle};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use balance::ClusterKey;
+use control::{Checkpoint, Clock, Config, Loaded, Origin, StateError, Store};
+use pipeline::{Archive, Chunk, Part, SavedSession, Tracker};
+use types::ProbeId;
+
+use crate::failure::{self, Failure};
+
+/// The folder, and what was in it.
+pub(super) struct Opened {
+    dir: PathBuf,
+    store: Store,
+    loaded: Loaded,
+    since: Instant,
+}
+
+/// Reads what the run before has left. `None` without `[state]`.
+pub(super) fn open(config: &Config, cluster: &ClusterKey) -> Result<Option<Opened>, Failure> {
+    let Some(dir) = &config.state.dir else { return Ok(None) };
+    let since = Instant::now();
+    let origin = Origin {
+        cluster: cluster.fingerprint(),
+        probes: config.probes.iter().map(|probe| probe.name.clone()).collect(),
+    };
+    let (store, loaded) = Store::open(dir, origin).map_err(|error| match error {
+        StateError::Version { .. } | StateError::ClusterKey(_) => Failure::input(failure::chain(&error)),
+        _ => Failure::work(failure::chain(&error)),
+    })?;
+    for damage in &loaded.damage {
+        tracing::error!(
+            "{}: damaged at byte {}; kept as {0}.damaged, and what can be read of it is used",
+            damage.path.display(),
+            damage.offset
+        );
+    }
+    Ok(Some(Opened { dir: dir.clone(), store, loaded, since }))
+}
+
+impl Opened {
+    /// Gives the tracker its sessions back.
+    pub(super) fn restore(self, config: &Config, tracker: Option<&mut Tracker>) -> Store {
+        let Self { dir, store, loaded, since } = self;
+        let Some(tracker) = tracker else { return store };
+        // Where each probe of an earlier configuration is in this one.
+        let now_of = |names: &Vec<String>| -> Vec<Option<ProbeId>> {
+            let place = |name: &String| config.probes.iter().position(|probe| probe.name == *name);
+            names.iter().map(|name| place(name).and_then(|at| u8::try_from(at).ok()).map(ProbeId)).collect()
+        };
+        let probes: Vec<_> = loaded.probes.iter().map(now_of).collect();
+        let found = loaded.sessions.len();
+        let decode = |(number, (file, bytes)): (u32, (usize, Vec<u8>))| {
+            let probes = probes.get(file)?;
+            let now = |probe: ProbeId| probes.get(usize::from(probe.0)).copied().flatten();
+            SavedSession::decode(number, &bytes, now)
+        };
+        let sessions: Vec<SavedSession> = loaded.sessions.into_iter().filter_map(decode).collect();
+        let unreadable = found - sessions.len();
+        let now_ns = now_ns(config, &sessions);
+        let restored = tracker.restore(sessions, now_ns);
+        if found > 0 {
+            tracing::info!(
+                "{}: {} sessions of an earlier run are back after {:.2} s",
+                dir.display(),
+                restored.sessions,
+                since.elapsed().as_secs_f64()
+            );
+        }
+        let missing = [
+            (restored.idle, "have been idle for too long"),
+            (restored.no_room, "find no room: raise sessions_max in [tracker]"),
+            (unreadable as u64, "are not of a form that this snipe knows"),
+        ];
+        for (count, why) in missing.into_iter().filter(|(count, _)| *count > 0) {
+            tracing::warn!("{}: {count} sessions of an earlier run {why}", dir.display());
+        }
+        store
+    }
+}
+
+/// The time by which idle sessions are told: the engine's. Where that is the packets', no packet has told it
+/// yet; the last sign of life of any session is the best there is.
+fn now_ns(config: &Config, sessions: &[SavedSession]) -> u64 {
+    if config.ports.iter().all(|port| port.clock == Clock::Packet) {
+        return sessions.iter().map(SavedSession::active_ns).max().unwrap_or(0);
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// How often what has changed is written.
+const EVERY: Duration = Duration::from_millis(10);
+/// After a disk has refused, how long until it is asked again.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// The checkpoint in hand.
+#[derive(Default)]
+enum Sweep {
+    #[default]
+    None,
+    Writing(Checkpoint),
+    /// It was given up: what still comes for it is thrown away.
+    GivenUp,
+}
+
+/// Writes what the tracker hands out.
+struct Writing<'scope, 'env> {
+    scope: &'scope Scope<'scope, 'env>,
+    store: Store,
+    archive: Archive,
+    sweep: Sweep,
+    /// Waits for the disk to have a whole checkpoint.
+    completing: Option<ScopedJoinHandle<'scope, Result<u64, StateError>>>,
+    /// Since when nothing is written, because the disk has refused.
+    broken: Option<Instant>,
+    too_long: u64,
+}
+
+/// Writes until `stop` is set and everything is written. `stop` is to be set when the cores have ended.
+pub(super) fn write<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    store: Store,
+    archive: Archive,
+    stop: &AtomicBool,
+) {
+    let mut writing =
+        Writing { scope, store, archive, sweep: Sweep::None, completing: None, broken: None, too_long: 0 };
+    // What an earlier run has left becomes one checkpoint: its journals are not read again.
+    writing.begin();
+    loop {
+        // Read before the round: what was handed out until then is written by it.
+        let last = stop.load(Ordering::Acquire);
+        writing.round();
+        if last {
+            return;
+        }
+        thread::sleep(EVERY);
+    }
+}
+
+impl Writing<'_, '_> {
+    fn round(&mut self) {
+        while let Some(chunk) = self.archive.take() {
+            let written = self.put(&chunk);
+            self.archive.give_back(chunk);
+            if let Err(error) = written {
+                self.fail(&error);
+            }
+        }
+        if let Some(completing) = self.completing.take_if(|completing| completing.is_finished()) {
+            match completing.join() {
+                Ok(Ok(bytes)) => self.store.completed(bytes),
+                Ok(Err(error)) => self.fail(&error),
+                Err(_) => tracing::error!("the thread that completes a checkpoint has failed"),
+            }
+        }
+        if self.archive.too_long() != self.too_long {
+            self.too_long = self.archive.too_long();
+            tracing::warn!(
+                "sessions with thousands of rules are not kept across a restart: {} so far",
+                self.too_long
+            );
+        }
+        let wants = match self.broken {
+            Some(since) => since.elapsed() >= AGAIN,
+            None => self.store.is_long(),
+        };
+        if wants && matches!(self.sweep, Sweep::None) && self.completing.is_none() {
+            self.begin();
+        }
+    }
+
+    fn put(&mut self, chunk: &Chunk) -> Result<(), StateError> {
+        match (chunk.part(), &mut self.sweep) {
+            // A checkpoint that is begun later has all of it.
+            (Part::Changes, _) if self.broken.is_some() => Ok(()),
+            (Part::Changes, _) => self.store.append(chunk.records()),
+            (Part::All, Sweep::Writing(checkpoint)) => checkpoint.append(chunk.records()),
+            (Part::LastOfAll, sweep) => {
+                if let Sweep::Writing(mut checkpoint) = std::mem::take(sweep) {
+                    checkpoint.append(chunk.records())?;
+                    self.completing = Some(self.scope.spawn(move || checkpoint.complete()));
+                }
+                Ok(())
+            }
+            (Part::All, _) => Ok(()),
+        }
+    }
+
+    fn begin(&mut self) {
+        match self.store.begin() {
+            Ok(checkpoint) => {
+                if self.broken.take().is_some() {
+                    tracing::info!("sessions are kept again");
+                }
+                self.sweep = Sweep::Writing(checkpoint);
+                self.archive.ask_for_all();
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// What is on the disk stays as it is, and can be started from. A journal may end in the middle of a
+    /// record now, so that nothing must be written behind it: it goes on with a new one.
+    fn fail(&mut self, error: &StateError) {
+        if self.broken.is_none() {
+            tracing::error!(
+                "{}; sessions are not kept until the disk takes them again: tried every {} s",
+                failure::chain(error),
+                AGAIN.as_secs()
+            );
+        }
+        self.broken = Some(Instant::now());
+        if matches!(self.sweep, Sweep::Writing(_)) {
+            self.sweep = Sweep::GivenUp;
+        }
+    }
+}
