@@ -49,6 +49,7 @@ mod pool;
 mod port;
 mod queue;
 mod ring;
+mod xdp;
 
 pub use eal::{Eal, EalError};
 pub use lcore::{Lcore, LcoreError, RegisteredThread, Worker, lcores_argument};

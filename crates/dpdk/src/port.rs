@@ -3,10 +3,11 @@
 use std::ffi::{CStr, CString, c_int, c_uint};
 use std::fmt::{self, Write as _};
 use std::fs;
+use std::os::fd::RawFd;
 use std::path::PathBuf;
 use std::ptr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
 use dpdk_sys as sys;
 use types::LinkType;
@@ -14,7 +15,7 @@ use types::LinkType;
 use crate::capture;
 use crate::eal::{Process, error_text, exists, lock};
 use crate::queue::{RxQueue, Timestamps, TxLimits, TxQueue};
-use crate::{Eal, Pool};
+use crate::{Eal, Pool, xdp};
 
 /// Ethernet header, and the checksum that drivers count in their frame lengths but frames do not have.
 const ETHERNET_BYTES: u32 = 14;
@@ -184,6 +185,8 @@ pub(crate) struct Open {
     name: String,
     devargs: String,
     started: AtomicBool,
+    /// The sockets of `net_af_xdp`, which keeps them open as long as the port is.
+    xdp_sockets: Mutex<Vec<RawFd>>,
     process: Arc<Process>,
 }
 
@@ -297,6 +300,7 @@ impl Port {
             name,
             devargs: devargs.to_owned(),
             started: AtomicBool::new(false),
+            xdp_sockets: Mutex::new(Vec::new()),
             process: Arc::clone(&eal.0),
         })))
     }
@@ -388,7 +392,13 @@ impl Port {
         }
         let overhead = overhead(&info);
         self.configure(config, &info, pool, overhead)?;
+        let is_xdp = known == Driver::AfXdp;
+        let others = if is_xdp { xdp::sockets() } else { Vec::new() };
         self.set_up_queues(config, pool)?;
+        if is_xdp {
+            let own = xdp::sockets().into_iter().filter(|socket| !others.contains(socket));
+            *lock(&self.0.xdp_sockets) = own.collect();
+        }
         // SAFETY: the port is configured, all its queues are set up.
         self.check("starting", unsafe { sys::rte_eth_dev_start(self.0.id) }, "")?;
         if config.promiscuous {
@@ -422,10 +432,12 @@ impl Port {
         // SAFETY: the port is open, the place is ours and of the type asked for.
         let result = unsafe { sys::rte_eth_stats_get(self.0.id, &raw mut stats) };
         self.check("reading its counters", result, "")?;
+        // The driver's `imissed` has what a socket dropped for any other reason, and not this.
+        let ring_full: u64 = lock(&self.0.xdp_sockets).iter().map(|&socket| xdp::ring_full(socket)).sum();
         Ok(PortStats {
             rx_packets: stats.ipackets,
             rx_bytes: stats.ibytes,
-            rx_missed: stats.imissed,
+            rx_missed: stats.imissed.saturating_add(ring_full),
             rx_errors: stats.ierrors,
             rx_no_buffer: stats.rx_nombuf,
             tx_packets: stats.opackets,
