@@ -267,7 +267,10 @@ impl Loaded {
             if bytes.is_empty() {
                 self.sessions.remove(&number);
             } else {
-                self.sessions.insert(number, (file, bytes.to_vec()));
+                let (from, kept) = self.sessions.entry(number).or_default();
+                *from = file;
+                kept.clear();
+                kept.extend_from_slice(bytes);
             }
             at += 8 + bytes.len();
         }

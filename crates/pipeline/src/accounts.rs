@@ -199,6 +199,15 @@ pub struct ProbeAccount {
     pub dropped: Vec<(DropReason, u64)>,
 }
 
+impl Accounts {
+    /// Whether every packet received has its class. It has not while a receiver is at the headers of a batch,
+    /// or was interrupted there.
+    #[must_use]
+    pub fn all_have_class(&self) -> bool {
+        self.received == self.by_class.iter().map(|(_, count)| count).sum::<u64>()
+    }
+}
+
 impl Board {
     /// A board for this many probes.
     #[must_use]

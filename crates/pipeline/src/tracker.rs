@@ -227,7 +227,7 @@ impl Tracker {
     /// packet. `now_ns`: by what idle times are judged.
     pub fn restore(&mut self, mut saved: Vec<SavedSession>, now_ns: u64) -> Restored {
         // Of two that claim the same, the later one has it.
-        saved.sort_by_key(|one| one.saved.created_ns());
+        saved.sort_by_cached_key(|one| one.saved.created_ns());
         let mut restored = Restored::default();
         self.tables.restoring = true;
         for SavedSession { session, verdict, saved } in saved {

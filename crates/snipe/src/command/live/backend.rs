@@ -33,6 +33,8 @@ struct Counter {
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How long to sleep between two looks.
 const PAUSE: Duration = Duration::from_micros(100);
+/// Looks at the counters until all of one moment are there.
+const LOOKS: u32 = 500;
 
 impl Live {
     pub(super) fn new(
@@ -70,8 +72,17 @@ impl Live {
 
 impl Backend for Live {
     fn stats(&self) -> Stats {
+        let mut accounts = self.board.accounts();
+        for _ in 0..LOOKS {
+            if accounts.all_have_class() {
+                break;
+            }
+            // A receiver is at the headers of a batch: a moment later it is not.
+            thread::sleep(PAUSE);
+            accounts = self.board.accounts();
+        }
         // What a file still holds is not missed while it is being read.
-        self.stats_of(self.board.accounts(), true)
+        self.stats_of(accounts, true)
     }
 
     fn sessions(&self, filter: &Filter, from: Cursor) -> Result<Page, Busy> {

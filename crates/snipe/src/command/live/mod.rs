@@ -39,11 +39,13 @@ pub(crate) fn run(config: &Config, json: bool) -> Result<(), Failure> {
     let packets = ports::check(config)?;
     let cores = Cores::place(lcores);
     let mut plan = plan::plan(config);
-    let kept = state::open(config, &plan.cluster)?;
+    let opening = state::open(config, &plan.cluster)?;
     let eal = start_eal(config, lcores, &cores)?;
     let devices = Devices::probe(&eal, config)?;
     let pool = make_pool(&eal, config, lcores, &devices)?;
     let mut ports = devices.start(config, lcores, &pool, &packets)?;
+    // Before any file of an earlier run is written over.
+    let kept = opening.map(state::Opening::wait).transpose()?;
     let (files, losses) = open_files(config)?;
 
     plan.archive = kept.is_some();

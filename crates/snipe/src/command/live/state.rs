@@ -1,70 +1,102 @@
 //! `[state]`: sessions outlive the run. They are back before the first packet, and a thread writes what
 //! changes.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, Scope, ScopedJoinHandle};
+use std::thread::{self, JoinHandle, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use balance::ClusterKey;
-use control::{Checkpoint, Clock, Config, Loaded, Origin, StateError, Store};
-use pipeline::{Archive, Chunk, Part, SavedSession, Tracker};
+use control::{Checkpoint, Clock, Config, Damage, Origin, StateError, Store};
+use pipeline::{Archive, Chunk, Part, Restored, SavedSession, Tracker};
 use types::ProbeId;
 
 use crate::failure::{self, Failure};
 
-/// The folder, and what was in it.
-pub(super) struct Opened {
+/// The folder is read while ports are being started.
+pub(super) struct Opening {
     dir: PathBuf,
-    store: Store,
-    loaded: Loaded,
     since: Instant,
+    reading: JoinHandle<Result<Read, StateError>>,
 }
 
-/// Reads what the run before has left. `None` without `[state]`.
-pub(super) fn open(config: &Config, cluster: &ClusterKey) -> Result<Option<Opened>, Failure> {
-    let Some(dir) = &config.state.dir else { return Ok(None) };
+/// What was in it.
+pub(super) struct Found {
+    dir: PathBuf,
+    since: Instant,
+    read: Read,
+}
+
+struct Read {
+    store: Store,
+    damage: Vec<Damage>,
+    sessions: Vec<SavedSession>,
+    /// Records that are no session.
+    unreadable: usize,
+}
+
+/// Begins to read what the run before has left. `None` without `[state]`.
+pub(super) fn open(config: &Config, cluster: &ClusterKey) -> Result<Option<Opening>, Failure> {
+    let Some(dir) = config.state.dir.clone() else { return Ok(None) };
     let since = Instant::now();
     let origin = Origin {
         cluster: cluster.fingerprint(),
         probes: config.probes.iter().map(|probe| probe.name.clone()).collect(),
     };
-    let (store, loaded) = Store::open(dir, origin).map_err(|error| match error {
-        StateError::Version { .. } | StateError::ClusterKey(_) => Failure::input(failure::chain(&error)),
-        _ => Failure::work(failure::chain(&error)),
-    })?;
-    for damage in &loaded.damage {
-        tracing::error!(
-            "{}: damaged at byte {}; kept as {0}.damaged, and what can be read of it is used",
-            damage.path.display(),
-            damage.offset
-        );
-    }
-    Ok(Some(Opened { dir: dir.clone(), store, loaded, since }))
+    let of = dir.clone();
+    let reading = thread::Builder::new().name("state".to_owned()).spawn(move || read(&of, origin));
+    let reading = reading.map_err(|error| Failure::work(format_args!("cannot start a thread: {error}")))?;
+    Ok(Some(Opening { dir, since, reading }))
 }
 
-impl Opened {
+fn read(dir: &Path, origin: Origin) -> Result<Read, StateError> {
+    let names = origin.probes.clone();
+    let (store, loaded) = Store::open(dir, origin)?;
+    // Where each probe of an earlier configuration is in this one.
+    let now_of = |earlier: &Vec<String>| -> Vec<Option<ProbeId>> {
+        let place = |name: &String| names.iter().position(|probe| probe == name);
+        earlier.iter().map(|name| place(name).and_then(|at| u8::try_from(at).ok()).map(ProbeId)).collect()
+    };
+    let probes: Vec<_> = loaded.probes.iter().map(now_of).collect();
+    let found = loaded.sessions.len();
+    let decode = |(number, (file, bytes)): (u32, (usize, Vec<u8>))| {
+        let probes = probes.get(file)?;
+        let now = |probe: ProbeId| probes.get(usize::from(probe.0)).copied().flatten();
+        SavedSession::decode(number, &bytes, now)
+    };
+    let sessions: Vec<SavedSession> = loaded.sessions.into_iter().filter_map(decode).collect();
+    Ok(Read { store, damage: loaded.damage, unreadable: found - sessions.len(), sessions })
+}
+
+impl Opening {
+    /// Waits until it was read.
+    pub(super) fn wait(self) -> Result<Found, Failure> {
+        let Self { dir, since, reading } = self;
+        let read =
+            reading.join().map_err(|_| Failure::work("the thread that reads [state] dir has failed"))?;
+        let read = read.map_err(|error| match error {
+            StateError::Version { .. } | StateError::ClusterKey(_) => Failure::input(failure::chain(&error)),
+            _ => Failure::work(failure::chain(&error)),
+        })?;
+        for damage in &read.damage {
+            tracing::error!(
+                "{}: damaged at byte {}; kept as {0}.damaged, and what can be read of it is used",
+                damage.path.display(),
+                damage.offset
+            );
+        }
+        Ok(Found { dir, since, read })
+    }
+}
+
+impl Found {
     /// Gives the tracker its sessions back.
     pub(super) fn restore(self, config: &Config, tracker: Option<&mut Tracker>) -> Store {
-        let Self { dir, store, loaded, since } = self;
+        let Self { dir, since, read: Read { store, sessions, unreadable, .. } } = self;
         let Some(tracker) = tracker else { return store };
-        // Where each probe of an earlier configuration is in this one.
-        let now_of = |names: &Vec<String>| -> Vec<Option<ProbeId>> {
-            let place = |name: &String| config.probes.iter().position(|probe| probe.name == *name);
-            names.iter().map(|name| place(name).and_then(|at| u8::try_from(at).ok()).map(ProbeId)).collect()
-        };
-        let probes: Vec<_> = loaded.probes.iter().map(now_of).collect();
-        let found = loaded.sessions.len();
-        let decode = |(number, (file, bytes)): (u32, (usize, Vec<u8>))| {
-            let probes = probes.get(file)?;
-            let now = |probe: ProbeId| probes.get(usize::from(probe.0)).copied().flatten();
-            SavedSession::decode(number, &bytes, now)
-        };
-        let sessions: Vec<SavedSession> = loaded.sessions.into_iter().filter_map(decode).collect();
-        let unreadable = found - sessions.len();
         let now_ns = now_ns(config, &sessions);
         let restored = tracker.restore(sessions, now_ns);
-        if found > 0 {
+        if restored != Restored::default() {
             tracing::info!(
                 "{}: {} sessions of an earlier run are back after {:.2} s",
                 dir.display(),
