@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use common::{
-    Deliveries, Ran, Record, closes, command, deliveries, files_match_accounts, number, on_two_threads,
-    read_capture, snipe, sum,
+    Deliveries, Ran, Record, SmallDisk, closes, command, deliveries, files_match_accounts, number,
+    on_two_threads, read_capture, snipe, sum,
 };
 use serde_json::Value;
 use testkit::{Options, captures, golden, write_capture};
@@ -412,30 +412,10 @@ fn a_file_that_cannot_be_written_is_named() {
     config.run().fails(1, &["probe full-disk", "/dev/full", "no space left"]);
 }
 
-/// A file system of its own that is soon full; none where we may not make one.
-struct SmallDisk(tempfile::TempDir);
-
-impl SmallDisk {
-    fn new() -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let mount = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=512k", "tmpfs"])
-            .arg(folder.path())
-            .stderr(Stdio::null())
-            .status();
-        mount.is_ok_and(|status| status.success()).then_some(Self(folder))
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg(self.0.path()).status();
-    }
-}
-
 #[test]
 fn a_disk_that_becomes_full_takes_nothing_from_the_other_probes() {
-    let Some(disk) = SmallDisk::new() else {
+    let place = tempfile::tempdir().unwrap();
+    let Some(_disk) = SmallDisk::mount(place.path(), "512k") else {
         println!("skipped: no permission to mount a small disk");
         return;
     };
@@ -443,7 +423,7 @@ fn a_disk_that_becomes_full_takes_nothing_from_the_other_probes() {
     let capture = folder.path().join("generated.pcap");
     generate(&capture, 10_000);
     for workers in [&[0][..], &[0, 1]] {
-        let small = disk.0.path().join("small.pcap");
+        let small = place.path().join("small.pcap");
         let config = Config::new(STOPS)
             .tap(&pcap(&capture))
             .probe("small", &format!("file:{}", small.display()))

@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use common::frames::{Kind, kind};
 use common::lab::{BRIDGE, Lab, Program, until};
 use common::sessions::time_ns;
-use common::{closes, command, number, read_capture, snipe};
+use common::{Ran, SmallDisk, closes, command, number, read_capture, snipe};
 use serde_json::Value;
 
 /// A folder with configurations of runs that share their state.
@@ -148,7 +148,8 @@ fn a_killed_run_has_its_sessions_back_before_its_first_packet() {
     let mut second = Program::start(run_in(&lab, &place.config("second", port, "")));
     second.says("workers on");
     let back = place.sessions();
-    replay.finish().ok();
+    std::thread::sleep(Duration::from_secs(3));
+    drop(replay);
     let after = place.sessions();
     second.signal("INT");
     let ran = second.finish();
@@ -214,6 +215,120 @@ fn a_killed_run_has_its_sessions_back_before_its_first_packet() {
         begins_ns.saturating_sub(killed_ns) as f64 / 1e9,
         (killed_ns - newest_ns) as f64 / 1e6,
     );
-    assert!(checked > 500, "{checked}");
+    assert!(checked > 100, "{checked}");
     assert_eq!(astray, 0, "of {checked}");
+}
+
+/// Runs over a capture file, with the folder of earlier ones.
+struct Files {
+    place: Place,
+    port: String,
+}
+
+const STOPS: &str = "stop_when_idle = true\ncluster_key = \"one\"\n";
+
+impl Files {
+    fn new() -> Self {
+        let place = Place(tempfile::tempdir().unwrap());
+        let capture = place.path("core.pcap");
+        let options = ["--subscribers", "300", "--seconds", "3", "--pps", "5000"];
+        snipe(["gen", "-o", capture.to_str().unwrap()].into_iter().chain(options)).ok();
+        let port = format!("device = \"net_pcap0,rx_pcap={}\"\nclock = \"packet\"", capture.display());
+        Self { place, port }
+    }
+
+    fn command(&self, out: &str, more: &str) -> Command {
+        let mut run = command();
+        run.args(["run", "--json", "--config"]).arg(self.place.config(out, &self.port, more));
+        run
+    }
+
+    fn run(&self, out: &str, more: &str) -> Ran {
+        Ran::from(self.command(out, more).output().unwrap())
+    }
+
+    /// Runs once; returns the sessions that are up at the end.
+    #[track_caller]
+    fn first(&self) -> u64 {
+        let ran = self.run("first", STOPS);
+        assert!(!ran.stderr.contains("earlier run"), "{ran:?}");
+        let stats: Value = serde_json::from_str(&ran.ok()).unwrap();
+        number(&stats, &["sessions", "active"])
+    }
+}
+
+#[test]
+fn a_run_that_ended_has_its_sessions_back_too() {
+    let files = Files::new();
+    let active = files.first();
+    let ran = files.run("second", STOPS);
+    ran.says(&[&format!("{active} sessions of an earlier run are back")]);
+    closes(&serde_json::from_str(&ran.ok()).unwrap(), "the second run");
+}
+
+#[test]
+fn what_another_cluster_key_wrote_is_refused_before_anything_is_written_over() {
+    let files = Files::new();
+    files.first();
+    let probe = files.place.path("first/probe-1.pcap");
+    let before = fs::read(&probe).unwrap();
+    let other = STOPS.replace("one", "two");
+    files.run("first", &other).fails(2, &["checkpoint", "cluster_key", "[state] dir"]);
+    assert!(fs::read(&probe).unwrap() == before, "the files of probes are as they were");
+    files.run("first", STOPS).ok();
+}
+
+#[test]
+fn a_damaged_file_is_named_and_the_rest_is_back() {
+    let files = Files::new();
+    let active = files.first();
+    // A second run has made a checkpoint of it all.
+    files.run("second", STOPS).ok();
+    let checkpoint = files.place.path("state/checkpoint");
+    let mut bytes = fs::read(&checkpoint).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x40;
+    fs::write(&checkpoint, &bytes).unwrap();
+    let ran = files.run("third", STOPS);
+    ran.says(&[
+        "ERROR",
+        "state/checkpoint: damaged at byte",
+        "checkpoint.damaged",
+        "sessions of an earlier run",
+    ]);
+    ran.ok();
+    assert!(fs::read(files.place.path("state/checkpoint.damaged")).unwrap() == bytes);
+    let ran = files.run("fourth", STOPS);
+    assert!(!ran.stderr.contains("damaged at"), "it is whole again: {ran:?}");
+    assert!(active > 100);
+}
+
+#[test]
+fn a_folder_is_one_runs_at_a_time() {
+    let files = Files::new();
+    let mut running = Program::start(files.command("first", "cluster_key = \"one\"\n"));
+    running.says("workers on");
+    let mut other = files.command("second", STOPS);
+    let ran = Ran::from(other.output().unwrap());
+    ran.fails(1, &["state", "another snipe", "[state]"]);
+    running.signal("INT");
+    running.finish().ok();
+    files.run("second", STOPS).says(&["sessions of an earlier run are back"]);
+}
+
+#[test]
+fn a_disk_that_takes_nothing_stops_no_packet() {
+    let files = Files::new();
+    fs::create_dir(files.place.path("state")).unwrap();
+    let Some(_disk) = SmallDisk::mount(&files.place.path("state"), "32k") else {
+        println!("skipped: no permission to mount a small disk");
+        return;
+    };
+    let ran = files.run("first", STOPS);
+    ran.says(&["ERROR", "No space left", "sessions are not kept"]);
+    let stats: Value = serde_json::from_str(&ran.ok()).unwrap();
+    closes(&stats, "a full disk");
+    assert_eq!(number(&stats, &["delivered"]), 15_000);
+    // What is there can be started from.
+    files.run("second", STOPS).ok();
 }

@@ -364,3 +364,24 @@ pub fn full_device() -> &'static str {
     assert!(is_there(), "this test needs {PATH}: mknod -m 666 {PATH} c 1 7");
     PATH
 }
+
+/// A file system of its own that is soon full; none where we may not make one.
+pub struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Puts it on an empty folder. `size` as mount(8) takes it.
+    pub fn mount(folder: &Path, size: &str) -> Option<Self> {
+        let mount = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+            .arg(folder)
+            .stderr(Stdio::null())
+            .status();
+        mount.is_ok_and(|status| status.success()).then(|| Self(folder.to_owned()))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
