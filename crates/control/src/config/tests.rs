@@ -380,7 +380,7 @@ fn replay_takes_what_is_its_own() {
     assert!(warnings.iter().any(|warning| !warning.run_only()));
     let run_only: Vec<_> =
         warnings.iter().filter(|warning| warning.run_only()).map(ToString::to_string).collect();
-    assert!(run_only.iter().any(|text| text.contains("`dir`")));
+    assert!(run_only.iter().any(|text| text.contains("`rotate_secs`")));
 
     // A file for `run` whose ports are elsewhere, and no file at all.
     let (config, _) = parse("[[probe]]\nname = \"x\"\nto = \"port:nic\"\n");
