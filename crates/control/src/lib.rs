@@ -28,6 +28,7 @@ mod client;
 mod config;
 mod identities;
 mod message;
+mod rule_files;
 mod session_json;
 mod session_table;
 mod state;
@@ -49,6 +50,7 @@ pub use config::{
 };
 pub use identities::{Identities, Identity, Pseudonym, PseudonymKey};
 pub use message::{ConfigError, Look, Problem, Warning};
+pub use rule_files::{ListCost, RuleCost, load_rules, rule_fields};
 pub use session_json::{SESSION_FIELDS, SessionJson};
 pub use session_table::SessionTable;
 pub use state::{Checkpoint, Damage, Loaded, Origin, StateError, Store};

@@ -283,7 +283,7 @@ impl fmt::Display for Warning {
 #[non_exhaustive]
 pub enum ConfigError {
     /// The file cannot be read at all.
-    #[error("{file}: cannot read the configuration: {why}")]
+    #[error("{file}: cannot read: {why}")]
     Read {
         /// The path as it was given.
         file: String,

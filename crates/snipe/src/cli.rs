@@ -39,6 +39,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     Replay(Replay),
     Run(Run),
+    Rules(Rules),
     Sessions(Sessions),
     Stats(Stats),
     Gen(Gen),
@@ -68,7 +69,7 @@ pub(crate) struct Replay {
     /// Take probes and groups from this file; [eal], [[port]], [lcores], [state] and [api] are ignored
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Rule files, in addition to those of the configuration (not built yet: nothing is applied)
+    /// Rule files, in addition to those of the configuration (checked; not applied yet)
     #[arg(long, value_name = "FILE")]
     pub(crate) rules: Vec<PathBuf>,
     /// Make N probes, probe-1 … probe-N, in one group "default"
@@ -159,6 +160,45 @@ pub(crate) struct Instance {
         default_value = "/run/snipe/snipe.sock"
     )]
     pub(crate) socket: PathBuf,
+}
+
+/// Check rule files
+#[derive(Debug, Args)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  snipe rules check rules/*.toml
+  snipe rules fields"
+)]
+pub(crate) struct Rules {
+    #[command(subcommand)]
+    pub(crate) command: RulesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RulesCommand {
+    Check(RulesCheck),
+    /// List the fields that conditions can name
+    Fields,
+}
+
+/// Check rule files, and say what each rule looks at
+///
+/// Everything that is wrong is shown with its line. Files are checked together, as one rule set: names are
+/// unique, and a list of one file can be used in another. Rules are not applied to packets yet.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  snipe rules check vip.toml
+  snipe rules check rules/*.toml --json | jq .payload")]
+pub(crate) struct RulesCheck {
+    /// Rule files
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// Print JSON instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Ask a running instance for subscriber sessions

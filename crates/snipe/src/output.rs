@@ -92,6 +92,12 @@ pub(crate) fn report(stats: &Stats, json: bool) -> Result<(), Failure> {
     stats.check().map_err(|error| Failure::work(format_args!("the accounting does not close: {error}")))
 }
 
+/// An object as JSON for people and programs.
+pub(crate) fn pretty(value: &impl serde::Serialize) -> Result<String, Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(Failure::work)?;
+    Ok(text + "\n")
+}
+
 /// The text of `stats.json`.
 pub(crate) fn to_json(stats: &Stats) -> Result<String, Failure> {
     stats.to_json().map_err(Failure::work)

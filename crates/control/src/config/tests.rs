@@ -339,7 +339,7 @@ fn files_that_cannot_be_read() {
     let dir = tempfile::tempdir().unwrap();
     let missing = dir.path().join("none.toml");
     let said = Config::load(&missing).unwrap_err().to_string();
-    let wanted = format!("{}: cannot read the configuration: No such file", missing.display());
+    let wanted = format!("{}: cannot read: No such file", missing.display());
     assert!(said.starts_with(&wanted), "{said}");
     assert!(matches!(Config::load(dir.path()), Err(ConfigError::Read { .. })));
 

@@ -8,11 +8,12 @@ mod live;
 mod paced;
 mod plan;
 mod replay;
+mod rules;
 mod run;
 mod sessions;
 mod stats;
 
-use crate::cli::{Command, SessionsCommand};
+use crate::cli::{Command, RulesCommand, SessionsCommand};
 use crate::failure::Failure;
 
 /// Does what the command line says.
@@ -22,6 +23,10 @@ pub(crate) fn execute(command: &Command) -> Result<(), Failure> {
         Command::Run(args) => run::run(args),
         Command::Sessions(args) => match &args.command {
             SessionsCommand::List(args) => sessions::list(args),
+        },
+        Command::Rules(args) => match &args.command {
+            RulesCommand::Check(args) => rules::check(args),
+            RulesCommand::Fields => rules::fields(),
         },
         Command::Stats(args) => stats::stats(args),
         Command::Gen(args) => generate::generate(args),

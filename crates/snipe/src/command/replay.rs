@@ -82,17 +82,9 @@ fn configuration(args: &Replay) -> Result<Config, Failure> {
     if let Some(probes) = args.probes {
         config.set_probes(usize::from(probes)).map_err(Failure::input)?;
     }
+    control::load_rules(&args.rules).map_err(|error| Failure::config(&error))?;
     for rules in &args.rules {
-        fs::metadata(rules).map_err(|error| {
-            Failure::input(format_args!(
-                "{}: {error}; check the path and the working directory",
-                rules.display()
-            ))
-        })?;
-        failure::warn(format_args!(
-            "{}: rules are not built yet; nothing in this file is applied",
-            rules.display()
-        ));
+        failure::warn(format_args!("{}: rules are checked and not applied yet", rules.display()));
     }
     if let Some(mode) = args.control {
         config.tracker.control = match mode {
