@@ -307,8 +307,8 @@ impl Message {
     }
 
     /// What tells a retransmission, which is the same in every byte, from another message that got the
-    /// same sequence number.
-    pub(crate) fn digest(&self, key: HashKey) -> u64 {
+    /// same sequence number. It is compared with that of one other message only: 32 bits are enough.
+    pub(crate) fn digest(&self, key: HashKey) -> u32 {
         let mut state = u64::from(self.kind) << 32 | u64::from(self.teid.map_or(0, |teid| teid.0));
         let mut add = |word: u64| state = key.add(state, word);
         add(self.seid.unwrap_or(0));
