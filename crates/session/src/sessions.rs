@@ -330,7 +330,10 @@ impl State {
     fn is_there(&self, request: &Message) -> bool {
         match request.protocol {
             Signalling::Pfcp => self.pfcp_of(request.destination, request.seid.unwrap_or(0), true) != 0,
-            _ => !self.control_sessions(request.destination, request.teid).is_empty(),
+            _ => {
+                let teid = request.teid.map_or(0, |teid| teid.0);
+                teid != 0 && self.controls.find(self.nodes.find(&request.destination), teid) != 0
+            }
         }
     }
 
