@@ -46,6 +46,7 @@ mod readings;
 mod receiver;
 mod resolve;
 mod scribe;
+mod shown;
 mod strangers;
 mod tracker;
 mod worker;

@@ -177,6 +177,12 @@ impl Line {
 }
 
 impl Line {
+    /// Whether an address of the UE is known that is of the family of this one.
+    pub(crate) fn has_one_like(&self, address: IpAddr) -> bool {
+        let own = if address.is_ipv4() { &self.ue_v4 } else { &self.ue_v6 };
+        own.load(Ordering::Relaxed) != 0
+    }
+
     /// Whether a packet has the UE's address, at the UE's end. What cannot be told (no address of the
     /// UE is known) is so.
     pub(crate) fn is_surely_own(&self, addresses: Addresses, toward: Option<Toward>) -> bool {

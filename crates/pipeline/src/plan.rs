@@ -12,6 +12,7 @@ use crate::inquiry::{self, Desk};
 use crate::lines::Lines;
 use crate::resolve::{self, Inbox, Keeper, Resolve};
 use crate::scribe::{self, Archive};
+use crate::shown::SHOWN_MAX;
 use crate::tracker::{self, PlaceReader, Verdicts};
 use crate::{
     Balance, Board, Classify, Decap, Deliver, Dispatch, ForAll, Fragments, Handover, Intake, Overflow,
@@ -280,9 +281,9 @@ impl<F: Frame> Keepers<F> {
         let of_tunnels =
             TunnelLimits { tunnels: limits.tunnels_max, nodes: Self::NODES_MAX, pages, seed: plan.seed };
         let (tunnel_writer, tunnels) = session::tunnels(of_tunnels, &epochs).map_err(no_memory)?;
-        // A UE has an address of each family at most.
+        // A UE has an address of each family at most; and there are those that no session has.
         let of_ues = TableLimits {
-            entries: limits.sessions_max.saturating_mul(2),
+            entries: limits.sessions_max.saturating_mul(2).saturating_add(SHOWN_MAX as u32),
             // It is asked for packets of no known tunnel.
             fill: Fill::Small,
             pages,

@@ -37,6 +37,8 @@ pub(crate) enum Note {
     Unknown { key: TunnelKey, sender: IpAddr, first_ns: u64 },
     /// A packet of a tunnel whose UE address is not clear.
     Seen { tunnel: TunnelId, key: TunnelKey, addresses: Addresses, toward: Option<Toward> },
+    /// A packet is held, or goes by its pair in a tunnel of another.
+    ByPair { key: TunnelKey, addresses: Addresses, toward: Option<Toward>, is_first: bool, time_ns: u64 },
     /// Packets contradict the session of a tunnel.
     Contradicted { tunnel: TunnelId, told: Contradiction },
     /// Its receiver does not know a tunnel.
@@ -275,6 +277,9 @@ impl<F: Frame> Resolve<F> {
                 }
                 Note::Seen { tunnel, key, addresses, toward } => {
                     tracker.seen(tunnel, key, addresses, toward);
+                }
+                Note::ByPair { key, addresses, toward, is_first, time_ns } => {
+                    tracker.by_pair(key, addresses, toward, is_first, time_ns);
                 }
                 Note::Contradicted { tunnel, told } => tracker.contradicted(tunnel, &told),
                 Note::NotFound { key, time_ns } => tracker.not_found(key, time_ns),
@@ -528,7 +533,7 @@ impl<F: Frame> Resolve<F> {
         let pin = batch.pin.get(slot);
         let (verdict, pin) = match reading.tunnel {
             None => match reading.plain {
-                Some(pair) => (self.of_plain(pair), pin),
+                Some(pair) => self.of_plain(pair, pin),
                 None => (Verdict::NONE, pin),
             },
             Some(key) => {
@@ -575,12 +580,14 @@ impl<F: Frame> Resolve<F> {
         let bytes = packet.frame.len() as u32;
         let time_ns = packet.meta.time_ns;
         let held = Held { packet, reading: *reading, turn: self.turn, offset: self.offset };
-        let held = if self.hold.limits().time_ns == 0 || self.no_room && !self.hold.has(&key) {
+        let is_first = !self.hold.has(&key);
+        let held = if self.hold.limits().time_ns == 0 || self.no_room && is_first {
             held
         } else {
             match self.hold.push(key, held, bytes, time_ns) {
                 Ok(()) => {
                     self.counters.held.add(1);
+                    self.by_pair(reading, reading.toward, is_first, time_ns);
                     return;
                 }
                 Err(held) => {
@@ -598,6 +605,23 @@ impl<F: Frame> Resolve<F> {
         self.released.push(held);
         let tunnel = self.unknown(key, sender, first_ns);
         self.place_released(tunnel);
+    }
+
+    /// A packet that is held, or goes by its pair in a tunnel of another, shows its UE's address as well as
+    /// any in a tunnel that nobody told of.
+    #[cold]
+    fn by_pair(&mut self, reading: &Reading, toward: Option<Toward>, is_first: bool, time_ns: u64) {
+        let (Some(key), Some(addresses)) = (reading.tunnel, reading.inner()) else { return };
+        if !reading.counts {
+            return;
+        }
+        match &mut self.keeper {
+            Keeper::Here { tracker, .. } => tracker.by_pair(key, addresses, toward, is_first, time_ns),
+            Keeper::There { notes, .. } => {
+                // Where the ring is full, a later packet tells.
+                let _ = notes.push(Note::ByPair { key, addresses, toward, is_first, time_ns });
+            }
+        }
     }
 
     /// Whether a packet is not of the session that had its tunnel until a moment ago, but of whoever is
@@ -627,6 +651,15 @@ impl<F: Frame> Resolve<F> {
         if let Match::Other(address) = line.compare(addresses, binding.toward) {
             let (own, toward) = (line.counted().0, reading.toward.or(binding.toward));
             let ends = ends_of(addresses, reading.toward, address);
+            // Packets alone have told of it, and of one family: its UE may have the other one, too.
+            let has_other = binding.standing == Standing::Told && !line.has_one_like(address);
+            let clear = reading.toward.or(binding.toward.filter(|_| has_other));
+            if is_believed(binding, reading.toward)
+                && [Some(ends.0), ends.1].into_iter().flatten().all(|end| self.find_place(end).is_none())
+            {
+                self.by_pair(reading, clear, false, time_ns);
+            }
+            let pin = if clear.is_some() { self.cluster.pin_ue(ends.0, None) } else { pin };
             let placed = self.not_its_own(ends, reading, pin);
             if reading.counts {
                 self.contradicted(tunnel, own, ends, toward, reading.sender, time_ns);
@@ -674,14 +707,15 @@ impl<F: Frame> Resolve<F> {
         // Only the other end is somebody's: it goes the other way now.
         if let Some(other) = other
             && self.find_place(address).is_none()
-            && self.known_place(other).is_some()
+            && self.find_place(other).is_some()
         {
             (address, toward) = (other, toward.opposite());
         }
         if !self.strangers.came(tunnel, address, own) {
             return;
         }
-        let told = Contradiction { address, toward, sender, time_ns };
+        let is_clear = self.find_place(address).is_some();
+        let told = Contradiction { address, is_clear, toward, sender, time_ns };
         match &mut self.keeper {
             Keeper::Here { tracker, .. } => {
                 tracker.contradicted(tunnel, &told);
@@ -709,7 +743,8 @@ impl<F: Frame> Resolve<F> {
     }
 
     /// A packet that contradicts the session of its tunnel is not counted for it and goes by its own
-    /// address; by that at its other end where only there one of a known session is.
+    /// address, or by that at its other end where only there one of a UE is; before it is clear which is the
+    /// UE's, by the pair: there its UE's packets are that come in other tunnels.
     #[cold]
     fn not_its_own(
         &self,
@@ -721,8 +756,19 @@ impl<F: Frame> Resolve<F> {
             return self.of_nobody(reading, pin);
         }
         self.counters.inner_mismatch.add(1);
-        let place = self.find_place(address).or_else(|| self.known_place(other?));
-        (place.map_or(Verdict::NONE, |place| place.verdict), self.cluster.pin_ue(address, None))
+        let ends = [Some(address), other].into_iter().flatten();
+        self.at_one_of(ends, pin)
+    }
+
+    /// Where the first of these addresses goes that is known to be a UE's; else by this pin.
+    fn at_one_of(&self, addresses: impl IntoIterator<Item = IpAddr>, pin: u64) -> (Verdict, u64) {
+        let mut found =
+            addresses.into_iter().filter_map(|address| Some((address, self.find_place(address)?)));
+        match found.next() {
+            Some((_, place)) if place.verdict.is_some() => (place.verdict, pin),
+            Some((address, _)) => (Verdict::NONE, self.cluster.pin_ue(address, None)),
+            None => (Verdict::NONE, pin),
+        }
     }
 
     /// A packet that does not tell whose it is, as a router advertisement, goes by its tunnel, where the
@@ -764,28 +810,25 @@ impl<F: Frame> Resolve<F> {
         if !can_be_ue(addresses.source()) && !can_be_ue(addresses.destination()) {
             return self.of_nobody(reading, pin);
         }
-        let place = match reading.toward {
-            Some(Toward::Uplink) => self.find_place(addresses.source()),
-            Some(Toward::Downlink) => self.find_place(addresses.destination()),
-            None => match (self.find_place(addresses.source()), self.find_place(addresses.destination())) {
-                (Some(place), None) | (None, Some(place)) => Some(place),
-                _ => None,
-            },
-        };
-        (place.map_or(Verdict::NONE, |place| place.verdict), pin)
+        let (source, destination) = (addresses.source(), addresses.destination());
+        match reading.toward {
+            Some(Toward::Uplink) => self.at_one_of([source], pin),
+            Some(Toward::Downlink) => self.at_one_of([destination], pin),
+            None if self.find_place(source).is_some() && self.find_place(destination).is_some() => {
+                (Verdict::NONE, pin)
+            }
+            None => self.at_one_of([source, destination], pin),
+        }
     }
 
     /// A packet outside of any tunnel goes where the session goes that has one of its addresses.
-    fn of_plain(&self, pair: Pair) -> Verdict {
+    fn of_plain(&self, pair: Pair, pin: u64) -> (Verdict, u64) {
         let (a, b): (IpAddr, IpAddr) = match pair {
             Pair::V4(a, b) => (IpAddr::V4(a.into()), IpAddr::V4(b.into())),
             Pair::V6(a, b) => (IpAddr::V6(a.into()), IpAddr::V6(b.into())),
         };
-        let place = match (self.find_place(a), self.find_place(b)) {
-            (Some(a), Some(b)) => Some(if b.known && !a.known { b } else { a }),
-            (a, b) => a.or(b),
-        };
-        place.map_or(Verdict::NONE, |place| place.verdict)
+        let is_b = self.known_place(a).is_none() && self.known_place(b).is_some();
+        self.at_one_of(if is_b { [b, a] } else { [a, b] }, pin)
     }
 
     fn find_place(&self, address: IpAddr) -> Option<Found> {
@@ -808,6 +851,12 @@ const fn ue_of(addresses: Addresses, toward: Option<Toward>) -> Option<IpAddr> {
         Some(Toward::Downlink) => Some(addresses.destination()),
         None => None,
     }
+}
+
+/// Whether packets that contradict the session of their tunnel can show an address: the network itself sends
+/// downlink packets, while a UE may lie in its own tunnel.
+fn is_believed(binding: Binding, said: Option<Toward>) -> bool {
+    binding.standing != Standing::Known || said.or(binding.toward) == Some(Toward::Downlink)
 }
 
 /// Of a packet that contradicts the session of its tunnel: the address at the UE's end, and the other one

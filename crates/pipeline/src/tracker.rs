@@ -24,6 +24,7 @@ use crate::inquiry::Window;
 use crate::linear::Linear;
 use crate::lines::{Binding, Line, Lines, Standing, can_be_ue};
 use crate::scribe::{Restored, SavedSession, Scribe};
+use crate::shown::Shown;
 
 /// A UE's address leads to this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub(crate) struct Place {
 impl Place {
     /// The numbers of sessions have the bits below: a configuration has at most half as many.
     const KNOWN: u32 = 1 << 29;
+    /// No session: packets have shown that this is a UE's address, and it goes by that.
+    const SHOWN: Self = Self { session: SessionId(Self::KNOWN - 1), known: false };
 
     const fn bits(self) -> u32 {
         self.session.0 | if self.known { Self::KNOWN } else { 0 }
@@ -175,11 +178,12 @@ pub struct Tracker {
     window: Option<Window>,
     follow: Option<Follow>,
     scribe: Option<Scribe>,
+    shown: Shown,
 }
 
 /// In so many ticks every session is looked at.
 const TICKS_MAX: u64 = 16_384;
-/// Pairs that are remembered at a time; a tunnel that finds no room goes on by its pairs.
+/// Pairs that are remembered at a time. One more, and all are remembered anew.
 const FIRST_PAIRS_MAX: usize = 65_536;
 /// Sessions whose folded endpoints are summed up. Only somebody who tries makes one have so many.
 const FOLDED_MAX: usize = 4_096;
@@ -220,6 +224,7 @@ impl Tracker {
             window: parts.window,
             follow: parts.follow,
             scribe: parts.scribe,
+            shown: Shown::new(),
         }
     }
 
@@ -366,6 +371,7 @@ impl Tracker {
     /// A tunnel in no table was seen by its packets, and has waited long enough: it becomes an unknown
     /// session. `None` where there is no room for one.
     pub(crate) fn unknown(&mut self, key: TunnelKey, sender: IpAddr, first_ns: u64) -> Option<TunnelId> {
+        self.forget_pairs(key);
         let made = self.sessions.unknown(key, sender, first_ns, &mut self.tables);
         self.settle();
         made.ok().map(|(_, tunnel)| tunnel)
@@ -386,17 +392,49 @@ impl Tracker {
         addresses: Addresses,
         toward: Option<Toward>,
     ) {
+        let Some((address, toward)) = self.shows(key, addresses, toward) else { return };
+        // The UE may have another one.
+        self.first_pairs.remove(&(key, address.is_ipv4()));
+        self.sessions.learn_ue(tunnel, address, Some(toward), &mut self.tables);
+        self.settle();
+    }
+
+    /// A packet is held, or goes by its pair in a tunnel of another. Once its UE's address is clear, its
+    /// packets go by that, in whichever tunnel they are. `is_first`: who had the tunnel before does not count.
+    pub(crate) fn by_pair(
+        &mut self,
+        key: TunnelKey,
+        addresses: Addresses,
+        toward: Option<Toward>,
+        is_first: bool,
+        time_ns: u64,
+    ) {
+        if is_first {
+            self.forget_pairs(key);
+        }
+        let Some((address, _)) = self.shows(key, addresses, toward) else { return };
+        let address = match address {
+            IpAddr::V4(_) => address,
+            IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
+        };
+        if self.shown.put(address, time_ns) && self.tables.place(address).is_none() {
+            self.tables.set_place(address, Place::SHOWN);
+        }
+    }
+
+    /// The address of the UE that a packet of a tunnel shows, where it does.
+    fn shows(
+        &mut self,
+        key: TunnelKey,
+        addresses: Addresses,
+        toward: Option<Toward>,
+    ) -> Option<(IpAddr, Toward)> {
         let told = match toward {
             Some(Toward::Uplink) => Some((addresses.source(), Toward::Uplink)),
             Some(Toward::Downlink) => Some((addresses.destination(), Toward::Downlink)),
             None => self.common(key, addresses),
         };
-        let Some((address, toward)) = told.filter(|(address, _)| can_be_ue(*address)) else { return };
-        for is_v4 in [true, false] {
-            self.first_pairs.remove(&(key, is_v4));
-        }
-        self.sessions.learn_ue(tunnel, address, Some(toward), &mut self.tables);
-        self.settle();
+        told.filter(|(address, _)| can_be_ue(*address))
     }
 
     /// Packets contradict the session of a tunnel: it may be another's.
@@ -404,6 +442,7 @@ impl Tracker {
         let Self { sessions, tables, lines, .. } = self;
         let last_of = |tunnel: TunnelId| last_of(lines, tunnel, told.time_ns);
         sessions.relearn(tunnel, told, last_of, tables);
+
         self.settle();
     }
 
@@ -413,18 +452,27 @@ impl Tracker {
         self.settle();
     }
 
+    fn forget_pairs(&mut self, key: TunnelKey) {
+        for is_v4 in [true, false] {
+            self.first_pairs.remove(&(key, is_v4));
+        }
+    }
+
     fn common(&mut self, key: TunnelKey, addresses: Addresses) -> Option<(IpAddr, Toward)> {
         if !can_be_ue(addresses.source()) || !can_be_ue(addresses.destination()) {
             // A router solicitation says nothing of either end.
             return None;
         }
         let own = (key, addresses.source().is_ipv4());
-        if let Some(first) = self.first_pairs.get_mut(&own) {
-            return in_common(first, addresses);
+        let Self { first_pairs, tables, .. } = self;
+        if let Some(first) = first_pairs.get_mut(&own) {
+            return in_common(first, addresses, |address| tables.place(address).is_some());
         }
-        if self.first_pairs.len() < FIRST_PAIRS_MAX {
-            self.first_pairs.insert(own, addresses);
+        if first_pairs.len() >= FIRST_PAIRS_MAX {
+            // Many are of tunnels that have ended, or were learned.
+            first_pairs.clear();
         }
+        first_pairs.insert(own, addresses);
         None
     }
 
@@ -440,6 +488,10 @@ impl Tracker {
         let last_of = |tunnel: TunnelId| last_of(lines, tunnel, now_ns);
         for _ in 0..ticks.clamp(1, TICKS_MAX) {
             sessions.expire(now_ns, last_of, tables);
+        }
+        let is_alone = |address: IpAddr| self.tables.place(address) == Some(Place::SHOWN);
+        if let Some(address) = self.shown.over(now_ns, is_alone) {
+            self.tables.ues.remove(packed(address));
         }
         self.settle();
         self.write_changes();
@@ -630,7 +682,10 @@ impl Tables {
         if view.known {
             return None;
         }
-        let places = || addresses(view.ue).filter_map(|address| self.place(address));
+        let places = || {
+            let found = addresses(view.ue).filter_map(|address| self.place(address));
+            found.filter(|place| *place != Place::SHOWN)
+        };
         let known = places().find(|place| place.known).map(|place| self.verdicts.get(place.session));
         let other = places().find(|place| place.session != view.session);
         let verdicts =
@@ -697,6 +752,7 @@ impl Effects for Tables {
 
     fn bind(&mut self, tunnel: TunnelId, key: TunnelKey, view: &View) {
         let verdict = self.verdict(view);
+
         let standing = match (view.known, &view.pin) {
             // Also of one whose messages have not told whose it is: its packets may.
             (_, Pin::None) => Standing::Unclear,
@@ -793,17 +849,36 @@ const fn makes_session(event: &SessionEvent) -> bool {
 }
 
 /// The address that a packet of a tunnel has in common with an earlier one to or from another peer. Where
-/// two of one family have nothing in common, one of them lies, and the later one is kept for the next.
-fn in_common(earlier: &mut Addresses, addresses: Addresses) -> Option<(IpAddr, Toward)> {
-    match (earlier.source() == addresses.source(), earlier.destination() == addresses.destination()) {
-        (true, false) => Some((addresses.source(), Toward::Uplink)),
-        (false, true) => Some((addresses.destination(), Toward::Downlink)),
-        (false, false) if earlier.source().is_ipv4() == addresses.source().is_ipv4() => {
+/// two of one family have nothing in common, one of them lies, and the later one is kept for the next. A
+/// server has two peers, too, where two UEs had the tunnel one after the other: what is known to be a UE's
+/// address is no peer.
+fn in_common(
+    earlier: &mut Addresses,
+    addresses: Addresses,
+    is_ue: impl Fn(IpAddr) -> bool,
+) -> Option<(IpAddr, Toward)> {
+    let (address, peers, toward) =
+        match (earlier.source() == addresses.source(), earlier.destination() == addresses.destination()) {
+            (true, false) => {
+                (addresses.source(), [earlier.destination(), addresses.destination()], Toward::Uplink)
+            }
+            (false, true) => {
+                (addresses.destination(), [earlier.source(), addresses.source()], Toward::Downlink)
+            }
+            (false, false) if earlier.source().is_ipv4() == addresses.source().is_ipv4() => {
+                *earlier = addresses;
+                return None;
+            }
+            _ => return None,
+        };
+    let [before, now] = peers.map(&is_ue);
+    if (before || now) && !is_ue(address) {
+        if before {
             *earlier = addresses;
-            None
         }
-        _ => None,
+        return None;
     }
+    Some((address, toward))
 }
 
 /// When the last packet of a tunnel came, wherever it was received; 0 where none did.
@@ -837,15 +912,30 @@ mod tests {
     fn the_ues_address_is_the_one_in_common() {
         let v4 = |source, destination| Addresses::V4 { source, destination };
         let ue = |address: u32| IpAddr::V4(address.into());
+        let nobody = |_: IpAddr| false;
         let mut kept = v4(1, 8);
-        assert_eq!(in_common(&mut kept, v4(1, 8)), None, "one peer");
-        assert_eq!(in_common(&mut kept, v4(1, 9)), Some((ue(1), Toward::Uplink)));
-        assert_eq!(in_common(&mut kept, v4(7, 8)), Some((ue(8), Toward::Downlink)));
+        assert_eq!(in_common(&mut kept, v4(1, 8), nobody), None, "one peer");
+        assert_eq!(in_common(&mut kept, v4(1, 9), nobody), Some((ue(1), Toward::Uplink)));
+        assert_eq!(in_common(&mut kept, v4(7, 8), nobody), Some((ue(8), Toward::Downlink)));
         let other_family = Addresses::V6 { source: 1, destination: 8 };
-        assert_eq!(in_common(&mut kept, other_family), None);
+        assert_eq!(in_common(&mut kept, other_family, nobody), None);
         assert_eq!(kept, v4(1, 8), "of a UE with both, one waits for the other");
         // The first one had an address that is not the UE's.
-        assert_eq!(in_common(&mut kept, v4(2, 9)), None);
-        assert_eq!(in_common(&mut kept, v4(2, 10)), Some((ue(2), Toward::Uplink)));
+        assert_eq!(in_common(&mut kept, v4(2, 9), nobody), None);
+        assert_eq!(in_common(&mut kept, v4(2, 10), nobody), Some((ue(2), Toward::Uplink)));
+    }
+
+    #[test]
+    fn a_server_of_two_ues_is_none() {
+        let v4 = |source, destination| Addresses::V4 { source, destination };
+        let ue = |address: u32| IpAddr::V4(address.into());
+        // 8 sends to 1, and, the tunnel being another's by now, to 2.
+        let mut kept = v4(8, 1);
+        assert_eq!(in_common(&mut kept, v4(8, 2), |address| address == ue(2)), None);
+        assert_eq!(in_common(&mut kept, v4(8, 2), |address| address == ue(1)), None);
+        assert_eq!(kept, v4(8, 2), "1 has it no more");
+        assert_eq!(in_common(&mut kept, v4(9, 2), |_| false), Some((ue(2), Toward::Downlink)));
+        // A UE may talk to UEs.
+        assert_eq!(in_common(&mut kept, v4(8, 3), |_| true), Some((ue(8), Toward::Uplink)));
     }
 }

@@ -21,7 +21,7 @@ pub struct Limits {
     pub sessions_max: u32,
     /// User-plane tunnels, past ones included.
     pub tunnels_max: u32,
-    /// Requests that wait for their answer, and answered ones for 30 s: 40 bytes each, and 1.3 KB
+    /// Requests that wait for their answer, and answered ones for 30 s: 32 bytes each, and 1.3 KB
     /// more while it waits.
     pub transactions_max: u32,
     /// A session without a packet for so long has ended.

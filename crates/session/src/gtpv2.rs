@@ -318,10 +318,13 @@ impl State {
             }
         }
         let mut concerned = Targets::new();
+        let mut followed = 0;
         for (message, other) in [(request, answer), (answer, request)] {
             for (place, bearer) in message.bearers() {
                 let Some(slot) = self.with_bearer(&targets, bearer.ebi) else { continue };
-                self.follow_to_sgw(slot, request, answer, effects);
+                if core::mem::replace(&mut followed, slot) != slot {
+                    self.follow_to_sgw(slot, request, answer, effects);
+                }
                 if bearer.instance != 0 || other.bearer(bearer.ebi).is_some_and(|(_, b)| b.instance != 0) {
                     // To be removed, or marked for removal.
                     self.remove_bearer(slot, bearer.ebi, answer.time_ns, effects);

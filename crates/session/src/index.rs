@@ -52,6 +52,8 @@ pub(crate) struct Index {
     heads: Vec<u32>,
     /// Heads in use.
     used: usize,
+    /// How many there are for a record, while there are as many.
+    heads_each: usize,
     /// The smallest power of two that is not below it, less one.
     mask: usize,
     records: usize,
@@ -60,7 +62,13 @@ pub(crate) struct Index {
 impl Index {
     /// One head a record that is expected.
     pub(crate) fn new(records_max: u32) -> Self {
-        Self { heads: vec![0; records_max.max(1) as usize], used: 1, mask: 0, records: 0 }
+        Self::sparse(records_max, 1)
+    }
+
+    /// So many heads a record: the more, the seldomer a look-up meets a record that it is not for.
+    pub(crate) fn sparse(records_max: u32, heads_each: usize) -> Self {
+        let heads = vec![0; (records_max as usize).saturating_mul(heads_each).max(1)];
+        Self { heads, used: 1, heads_each, mask: 0, records: 0 }
     }
 
     /// Asks for huge pages for the heads.
@@ -95,7 +103,7 @@ impl Index {
         hash: impl Fn(&T) -> u64,
     ) {
         self.records += 1;
-        if self.records > self.used && self.used < self.heads.len() {
+        while self.records * self.heads_each > self.used && self.used < self.heads.len() {
             self.split(arena, &next, &hash);
         }
         let place = self.place(hash(arena.at(slot)));

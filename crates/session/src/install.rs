@@ -188,7 +188,7 @@ impl State {
             self.bind(past, effects);
             return (slot, past);
         }
-        let Some(node) = self.nodes.hold(&address) else {
+        let Some(node) = self.nodes.hold_found(node, &address) else {
             self.counters.refused.nodes_full += 1;
             return (slot, 0);
         };
@@ -349,7 +349,7 @@ impl State {
             self.controls.enliven(past);
             return;
         }
-        let Some(node) = self.nodes.hold(&address) else {
+        let Some(node) = self.nodes.hold_found(node, &address) else {
             self.counters.refused.nodes_full += 1;
             return;
         };

@@ -72,13 +72,7 @@ pub(crate) struct Interned<V> {
 
 impl<V: Value> Interned<V> {
     pub(crate) fn new(values_max: u32, key: HashKey) -> Self {
-        Self {
-            arena: Arena::new(values_max),
-            index: Index::new(values_max.saturating_mul(2)),
-            key,
-            used: 0,
-            values_max,
-        }
+        Self { arena: Arena::new(values_max), index: Index::sparse(values_max, 4), key, used: 0, values_max }
     }
 
     /// The number of a value, or 0.
@@ -97,7 +91,11 @@ impl<V: Value> Interned<V> {
 
     /// The number of a value, which one record more names now; `None` if the table is full.
     pub(crate) fn hold(&mut self, value: &V) -> Option<u32> {
-        let found = self.find(value);
+        self.hold_found(self.find(value), value)
+    }
+
+    /// The same of a value that was looked for already: `found` is its number, or 0.
+    pub(crate) fn hold_found(&mut self, found: u32, value: &V) -> Option<u32> {
         if found != 0 {
             self.hold_again(found);
             return Some(found);

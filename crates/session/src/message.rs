@@ -10,6 +10,14 @@ use types::{
 
 use crate::index::HashKey;
 
+/// Takes over a name. Most messages have none: then the bytes of the last one stay.
+fn copy_name(own: &mut Option<Apn>, told: Option<&Apn>) {
+    match told {
+        Some(name) => *own = Some(*name),
+        None => *own = None,
+    }
+}
+
 /// Whose an endpoint of a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
@@ -159,8 +167,8 @@ impl Message {
         self.imsi = event.imsi;
         self.msisdn = event.msisdn;
         self.imei = event.imei;
-        self.apn = event.apn;
-        self.network = event.network_instance;
+        copy_name(&mut self.apn, event.apn.as_ref());
+        copy_name(&mut self.network, event.network_instance.as_ref());
         self.rat = event.rat;
         self.serving = event.serving;
         self.location = event.location;
@@ -307,8 +315,8 @@ impl Message {
     }
 
     /// What tells a retransmission, which is the same in every byte, from another message that got the
-    /// same sequence number.
-    pub(crate) fn digest(&self, key: HashKey) -> u64 {
+    /// same sequence number. It is compared with that of one other message only: 32 bits are enough.
+    pub(crate) fn digest(&self, key: HashKey) -> u32 {
         let mut state = u64::from(self.kind) << 32 | u64::from(self.teid.map_or(0, |teid| teid.0));
         let mut add = |word: u64| state = key.add(state, word);
         add(self.seid.unwrap_or(0));
@@ -327,6 +335,6 @@ impl Message {
         for rule in &self.rules {
             add(u64::from(rule.id) << 32 | u64::from(rule.teid.0));
         }
-        state
+        (state >> 32) as u32
     }
 }

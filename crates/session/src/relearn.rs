@@ -19,6 +19,8 @@ const HEARD_NS: u64 = 60_000_000_000;
 pub struct Contradiction {
     /// The address at the UE's end.
     pub address: IpAddr,
+    /// Whether it is known to be a UE's: the tunnel may go the other way now.
+    pub is_clear: bool,
     /// Which way the tunnel goes.
     pub toward: Toward,
     /// Who sends into it: the outer source.
@@ -74,7 +76,9 @@ impl State {
             self.install_tunnel(only, own.ebi(), at, code, Role::Peer, effects);
             return true;
         }
-        if let Ok((_, made)) = self.unknown(key, told.sender, told.time_ns, effects) {
+        if let Ok((_, made)) = self.unknown(key, told.sender, told.time_ns, effects)
+            && told.is_clear
+        {
             self.learn_ue(made, told.address, Some(told.toward), effects);
         }
         true

@@ -25,19 +25,42 @@ enum Part {
     Neither,
 }
 
-fn part(protocol: Signalling, message: u8) -> Part {
-    let is_request = match protocol {
-        Signalling::Gtpv1 => gtpv1::is_request,
-        Signalling::Gtpv2 => gtpv2::is_request,
-        Signalling::Pfcp => pfcp::is_request,
-    };
-    if is_request(message) {
-        Part::Request
-    } else if message.checked_sub(1).is_some_and(is_request) {
-        Part::Answer
-    } else {
-        Part::Neither
+/// What every message is, by its type: evaluated by the compiler.
+static PARTS: [[Part; 256]; 3] =
+    [parts(Signalling::Gtpv1), parts(Signalling::Gtpv2), parts(Signalling::Pfcp)];
+
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler")]
+const fn parts(protocol: Signalling) -> [Part; 256] {
+    let mut parts = [Part::Neither; 256];
+    let mut message = 0;
+    while message < parts.len() {
+        if is_request(protocol, message as u8) {
+            parts[message] = Part::Request;
+        } else if message > 0 && is_request(protocol, message as u8 - 1) {
+            parts[message] = Part::Answer;
+        }
+        message += 1;
     }
+    parts
+}
+
+const fn is_request(protocol: Signalling, message: u8) -> bool {
+    match protocol {
+        Signalling::Gtpv1 => gtpv1::is_request(message),
+        Signalling::Gtpv2 => gtpv2::is_request(message),
+        Signalling::Pfcp => pfcp::is_request(message),
+    }
+}
+
+#[inline]
+fn part(protocol: Signalling, message: u8) -> Part {
+    let [v1, v2, pfcp] = &PARTS;
+    let parts = match protocol {
+        Signalling::Gtpv1 => v1,
+        Signalling::Gtpv2 => v2,
+        Signalling::Pfcp => pfcp,
+    };
+    parts.get(usize::from(message)).copied().unwrap_or(Part::Neither)
 }
 
 /// Where a message will look: see [`Sessions::ahead`].
@@ -330,7 +353,10 @@ impl State {
     fn is_there(&self, request: &Message) -> bool {
         match request.protocol {
             Signalling::Pfcp => self.pfcp_of(request.destination, request.seid.unwrap_or(0), true) != 0,
-            _ => !self.control_sessions(request.destination, request.teid).is_empty(),
+            _ => {
+                let teid = request.teid.map_or(0, |teid| teid.0);
+                teid != 0 && self.controls.find(self.nodes.find(&request.destination), teid) != 0
+            }
         }
     }
 

@@ -11,34 +11,18 @@ use crate::saved::{In, Out};
 /// Bearers that one session remembers the class of.
 const BEARERS: usize = 9;
 
-/// A session: two cache lines.
+/// A session: two cache lines, which a processor that fetches pairs of them fetches together. In the first
+/// one is what a session is found by and what leads from it to its parts.
 #[derive(Clone, Copy, Debug)]
+#[repr(C, align(128))]
 pub(crate) struct Session {
     pub(crate) imsi: Digits,
-    pub(crate) msisdn: Digits,
-    pub(crate) imei: Digits,
-    pub(crate) correlation: u64,
-    pub(crate) created_ns: u64,
-    /// Last sign of life that was looked at; of an ended session its end.
-    pub(crate) active_ns: u64,
     /// Prefix of the UE, 0 without one.
     ue_v6: u64,
-    /// Area 24 bits, cell 40.
-    place: u64,
+    /// Last sign of life that was looked at; of an ended session its end.
+    pub(crate) active_ns: u64,
+    pub(crate) created_ns: u64,
     ue_v4: u32,
-    /// MCC 10 bits, MNC 10, digits 2; 0 without.
-    serving: u32,
-    /// SST 8 bits, SD 24; of an unknown session the number of the node that its packets come from.
-    slice: u32,
-    pub(crate) apn: u16,
-    pub(crate) network: u16,
-    rat: u8,
-    flags: u16,
-    /// EBI and QCI, or 0 and QFI.
-    bearers: [(u8, u8); BEARERS],
-    /// Bearer that the session is known by.
-    pub(crate) default_ebi: u8,
-    phase: u8,
     /// Next of the same subscriber; of ended sessions, the next one; free list.
     pub(crate) imsi_next: u32,
     pub(crate) v4_next: u32,
@@ -49,6 +33,25 @@ pub(crate) struct Session {
     pub(crate) controls: u32,
     /// First PFCP session.
     pub(crate) pfcps: u32,
+    flags: u16,
+    /// Bearer that the session is known by.
+    pub(crate) default_ebi: u8,
+    phase: u8,
+
+    pub(crate) msisdn: Digits,
+    pub(crate) imei: Digits,
+    pub(crate) correlation: u64,
+    /// Area 24 bits, cell 40.
+    place: u64,
+    /// MCC 10 bits, MNC 10, digits 2; 0 without.
+    serving: u32,
+    /// SST 8 bits, SD 24; of an unknown session the number of the node that its packets come from.
+    slice: u32,
+    pub(crate) apn: u16,
+    pub(crate) network: u16,
+    rat: u8,
+    /// EBI and QCI, or 0 and QFI.
+    bearers: [(u8, u8); BEARERS],
 }
 
 const _: () = assert!(size_of::<Session>() == 128);

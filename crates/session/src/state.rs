@@ -281,20 +281,26 @@ impl State {
     fn denies(&self, slot: u32, hit: &Message, other: &Message, anywhere: bool) -> bool {
         let (Some(Teid(own_teid)), Some(Teid(teid @ 1..))) = (hit.teid, other.teid) else { return false };
         let (own_node, node) = (self.nodes.find(&hit.destination), self.nodes.find(&other.destination));
-        // One endpoint can have two names; then what is opposite of either may be meant.
-        let mut places = 0_u16;
-        for own in self.controls_of(slot).filter(|own| own.is(own_node, own_teid)) {
-            places |= own.interface().and_then(opposite).map_or(0, |place| 1 << place);
-        }
-        let (mut another, mut same) = (false, false);
-        for own in self.controls_of(slot).filter(|own| own.has(Endpoint::LIVE)) {
+        let bit = |place: Option<u8>| place.map_or(0_u16, |place| 1 << place);
+        // A bit for each place: where what it speaks to may be, for one endpoint can have two names; where
+        // another endpoint is; where the one is that `other` goes to.
+        let (mut places, mut another, mut same) = (0, 0, 0);
+        for own in self.controls_of(slot) {
             let Some(interface) = own.interface() else { continue };
-            if place_of(interface).is_some_and(|place| places >> place & 1 == 1) {
-                same |= own.teid == teid;
-                another |= anywhere || is_anchor(interface) || own.node() == node;
+            if own.is(own_node, own_teid) {
+                places |= bit(opposite(interface));
+            }
+            if own.has(Endpoint::LIVE) {
+                let place = bit(place_of(interface));
+                if own.teid == teid {
+                    same |= place;
+                }
+                if anywhere || is_anchor(interface) || own.node() == node {
+                    another |= place;
+                }
             }
         }
-        another && !same
+        places & another != 0 && places & same == 0
     }
 
     /// The endpoints of the control plane of a session, past ones too.

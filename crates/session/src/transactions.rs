@@ -28,10 +28,12 @@ enum Stage {
 
 /// A transaction without its message: half a cache line, so that all of them are found fast.
 #[derive(Clone, Copy)]
+#[repr(align(32))]
 struct Transaction {
     fingerprint: u64,
-    digest: u64,
     time_ns: u64,
+    /// See [`Message::digest`].
+    digest: u32,
     /// Next in the index.
     chain: u32,
     /// Where its message is; 0 for one that is answered.
@@ -40,6 +42,8 @@ struct Transaction {
     /// Message type.
     kind: u8,
 }
+
+const _: () = assert!(size_of::<Transaction>() == 32);
 
 /// The message of a transaction. Open requests are in a list by type and sequence number, too.
 struct Body {
@@ -118,14 +122,16 @@ impl Transactions {
         asked: SocketAddr,
     ) -> u64 {
         let address = |state, address: SocketAddr| {
-            let state = match address.ip() {
-                IpAddr::V4(ip) => self.key.add(state, u64::from(ip.to_bits())),
+            let port = u64::from(address.port());
+            match address.ip() {
+                IpAddr::V4(ip) => self.key.add(state, u64::from(ip.to_bits()) << 16 | port),
                 IpAddr::V6(ip) => {
                     let bits = ip.to_bits();
-                    self.key.add(self.key.add(state, (bits >> 64) as u64), !(bits as u64))
+                    let state = self.key.add(self.key.add(state, (bits >> 64) as u64), bits as u64);
+                    // No word of an IPv4 address.
+                    self.key.add(state, !port)
                 }
-            };
-            self.key.add(state, u64::from(address.port()))
+            }
         };
         let first = self.key.add(number(protocol), u64::from(sequence));
         self.key.word(address(address(first, asks), asked))

@@ -16,23 +16,16 @@ impl Digits {
     /// is no digit, more than 16, or a half byte that is no decimal digit.
     #[must_use]
     pub fn from_tbcd(bytes: &[u8]) -> Option<Self> {
-        let mut word = u64::MAX;
-        let mut place = 0_u32;
-        let mut ended = false;
-        for &byte in bytes {
-            for digit in [byte & 0x0f, byte >> 4] {
-                match digit {
-                    0..=9 if !ended && place < 16 => {
-                        word &= !(0xf << (place * 4));
-                        word |= u64::from(digit) << (place * 4);
-                        place += 1;
-                    }
-                    0xf => ended = true,
-                    _ => return None,
-                }
-            }
-        }
-        (place > 0).then_some(Self(word))
+        /// The highest bit of every half byte.
+        const HIGHEST: u64 = 0x8888_8888_8888_8888;
+        let (bytes, rest) = bytes.split_at_checked(8).unwrap_or((bytes, &[]));
+        let word = bytes.iter().rev().fold(u64::MAX, |word, &byte| word << 8 | u64::from(byte));
+        // All from the first half byte on that is above 9 must be 0xf.
+        let above_nine = word & (word << 1 | word << 2) & HIGHEST;
+        let digits = above_nine.trailing_zeros() / 4;
+        let end = u64::MAX.checked_shl(digits * 4).unwrap_or(0);
+        let ends = word & end == end && rest.iter().all(|&byte| byte == 0xff);
+        (ends && digits > 0).then_some(Self(word))
     }
 
     /// Reads decimal digits. `None` where there is none, more than 16, or anything else.
@@ -310,6 +303,21 @@ mod tests {
         assert_eq!(Digits::from_tbcd(&[0xf1, 0x22]), None, "digits behind the end");
         assert_eq!(Digits::from_tbcd(&[0x11; 9]), None);
         assert_eq!(Digits::from_tbcd(&[0x21; 8]).unwrap().to_string(), "1212121212121212");
+        assert_eq!(Digits::from_tbcd(&[0x21; 8]), Digits::from_tbcd(&[&[0x21; 8][..], &[0xff; 3]].concat()));
+        assert_eq!(Digits::from_tbcd(&[&[0x21; 8][..], &[0xff, 0x21]].concat()), None);
+    }
+
+    #[test]
+    fn every_half_byte_is_a_digit_or_the_end() {
+        for (first, second) in (0..=255_u8).flat_map(|first| (0..=255_u8).map(move |second| (first, second)))
+        {
+            let halves = [first & 15, first >> 4, second & 15, second >> 4];
+            let length = halves.iter().position(|&half| half > 9).unwrap_or(4);
+            let good = length > 0 && halves[length..].iter().all(|&half| half == 15);
+            let digits = Digits::from_tbcd(&[first, second]);
+            assert_eq!(digits.is_some(), good, "{first:02x} {second:02x}");
+            assert!(digits.is_none_or(|digits| digits.iter().eq(halves[..length].iter().copied())));
+        }
     }
 
     #[test]

@@ -267,10 +267,12 @@ impl Writer {
         let lines = self.shared.way(self.shared.home(key)).enumerate();
         lines
             .map_while(move |(distance, index)| {
-                let line = self.shared.line(index)?;
-                if std::mem::replace(&mut over, line.ends()) {
+                // Before the line is touched: it may be in no cache.
+                if over {
                     return None;
                 }
+                let line = self.shared.line(index)?;
+                over = line.ends();
                 Some((distance, index, line))
             })
             .filter_map(move |(distance, index, line)| {

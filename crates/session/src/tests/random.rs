@@ -304,7 +304,7 @@ fn run(limits: Limits, story: Vec<Happens>) {
             }
             Happens::Contradicted { tunnel, address, toward, sender, seen } => {
                 let address = Ue::new(address).ue.v4.unwrap().into();
-                let told = crate::Contradiction { address, toward, sender, time_ns: net.now };
+                let told = crate::Contradiction { address, is_clear: seen, toward, sender, time_ns: net.now };
                 let last = |tunnel: TunnelId| if seen && tunnel.0 % 2 == 0 { told.time_ns } else { 0 };
                 net.sessions.relearn(TunnelId(tunnel), &told, last, &mut net.keeper);
             }

@@ -112,7 +112,7 @@ fn an_error_indication_ends_the_tunnel_that_it_names() {
 }
 
 fn contradiction(ue: &Ue, toward: Toward, sender: IpAddr, time_ns: u64) -> Contradiction {
-    Contradiction { address: ue.ue.v4.unwrap().into(), toward, sender, time_ns }
+    Contradiction { address: ue.ue.v4.unwrap().into(), is_clear: true, toward, sender, time_ns }
 }
 
 #[test]
@@ -156,6 +156,27 @@ fn of_an_address_that_nobody_told_it_is_an_unknown_session() {
     let (_, above) = net.keeper.bound[&up];
     assert_eq!(above.session, net.keeper.bound[&down].1.session, "both are one");
     assert_eq!(net.sessions.counters().active, 2);
+    net.check();
+}
+
+/// The tunnel may go the other way now: then the address is that of a server.
+#[test]
+fn of_an_address_that_is_not_clear_the_tunnel_is_nobodys_yet() {
+    let mut net = Net::new();
+    let (one, stranger) = (Ue::new(1), Ue::new(7));
+    attach(&mut net, &[one]);
+    let down = key(ENB, one.s1_enb());
+    let (tunnel, _) = net.keeper.bound[&down];
+    let told = contradiction(&stranger, Toward::Downlink, SGW, net.now);
+    let told = Contradiction { is_clear: false, ..told };
+    assert!(net.sessions.relearn(tunnel, &told, |_| 0, &mut net.keeper));
+    let (made, view) = net.keeper.bound[&down];
+    assert!(!view.known && view.pin == crate::Pin::None && view.toward.is_none());
+    // Then it is.
+    net.sessions.learn_ue(made, told.address, Some(Toward::Uplink), &mut net.keeper);
+    let (_, view) = net.keeper.bound[&down];
+    assert_eq!(view.pin, crate::Pin::Ue { address: told.address, network: None });
+    assert_eq!(view.toward, Some(Toward::Uplink));
     net.check();
 }
 

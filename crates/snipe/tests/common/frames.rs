@@ -104,6 +104,14 @@ pub fn inner(frame: &[u8]) -> Option<(IpAddr, IpAddr)> {
     }
 }
 
+/// Whether a T-PDU says itself which way it goes: a PDU session container is in front of it (TS 38.415).
+pub fn says_its_way(frame: &[u8]) -> bool {
+    let found = datagram(frame).filter(|datagram| datagram.has_port(2152));
+    found.is_some_and(|own| {
+        own.payload.first().is_some_and(|flags| flags & 4 != 0) && own.payload.get(11) == Some(&0x85)
+    })
+}
+
 /// Whether a GTP-U message says nothing of its user: an End Marker (TS 29.281 7.3.2), or a packet between
 /// link-local addresses (router solicitation and advertisement).
 pub fn names_no_user(frame: &[u8]) -> bool {

@@ -30,7 +30,12 @@ impl Pins {
     }
 
     pub fn of_user(&self, address: IpAddr) -> usize {
-        self.probe(self.cluster.pin_ue(address, None))
+        self.of_user_in(address, None)
+    }
+
+    /// The same where signalling tells the network that it is an address of.
+    pub fn of_user_in(&self, address: IpAddr, network: Option<&str>) -> usize {
+        self.probe(self.cluster.pin_ue(address, network))
     }
 
     pub fn of_tunnel(&self, receiver: IpAddr, teid: u32) -> usize {
