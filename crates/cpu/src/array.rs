@@ -209,9 +209,8 @@ mod map {
     pub(super) fn prefer_huge(start: *const u8, bytes: usize) {
         let before = start.align_offset(super::ALIGNMENT);
         let whole = bytes.saturating_sub(before) & !(super::ALIGNMENT - 1);
-        if whole >= HUGE
-            && let Some(start) = NonNull::new(start.wrapping_add(before).cast_mut())
-        {
+        let start = NonNull::new(start.wrapping_add(before).cast_mut());
+        if let Some(start) = start.filter(|_| whole >= HUGE) {
             advise(start, whole, libc::MADV_HUGEPAGE);
         }
     }

@@ -705,10 +705,9 @@ impl<F: Frame> Resolve<F> {
         let Some(mut toward) = toward.filter(|_| can_be_ue(address)) else { return };
         let mut address = address;
         // Only the other end is somebody's: it goes the other way now.
-        if let Some(other) = other
-            && self.find_place(address).is_none()
-            && self.find_place(other).is_some()
-        {
+        let is_alone =
+            |other: &IpAddr| self.find_place(address).is_none() && self.find_place(*other).is_some();
+        if let Some(other) = other.filter(is_alone) {
             (address, toward) = (other, toward.opposite());
         }
         if !self.strangers.came(tunnel, address, own) {

@@ -229,9 +229,10 @@ impl Scribe {
             }
         }
         self.all = Some(number);
-        if number >= end
-            && let Some(mut chunk) = self.all_chunk.take().or_else(|| self.take_for_all())
-        {
+        if number < end {
+            return;
+        }
+        if let Some(mut chunk) = self.all_chunk.take().or_else(|| self.take_for_all()) {
             chunk.part = Part::LastOfAll;
             self.all = None;
             self.send(Some(chunk));

@@ -349,10 +349,10 @@ impl Tracker {
             follow.after(event, before, tables.probes_concerned(sessions, event, named));
         });
         let probes = follow.end(wire::has_every_header(look.class, datagram));
-        if look.is_first_fragment
-            && let Fragment::First(id) = wire::dissect(self.link, linear.bytes(frame)).fragment
-        {
-            follow.remember_first(id, probes, now_ns);
+        if look.is_first_fragment {
+            if let Fragment::First(id) = wire::dissect(self.link, linear.bytes(frame)).fragment {
+                follow.remember_first(id, probes, now_ns);
+            }
         }
         self.settle();
         Outcome { malformed, probes }
@@ -654,10 +654,8 @@ impl Tables {
     }
 
     fn verdict(&self, view: &View) -> Verdict {
-        if self.restoring
-            && let decided = self.verdicts.get(view.session)
-            && decided.is_some()
-        {
+        let decided = self.verdicts.get(view.session);
+        if self.restoring && decided.is_some() {
             return decided;
         }
         let pin = match &view.pin {

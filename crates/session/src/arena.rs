@@ -86,9 +86,7 @@ impl<T: Slot> Arena<T> {
     #[inline(always)]
     pub(crate) fn prefetch(&self, slot: u32) {
         cpu::prefetch_at(&self.items, slot as usize);
-        if size_of::<T>() > 64
-            && let Some(item) = self.items.get(slot as usize)
-        {
+        if let Some(item) = self.items.get(slot as usize).filter(|_| size_of::<T>() > 64) {
             cpu::prefetch_end(item);
         }
     }

@@ -76,9 +76,8 @@ impl State {
             self.install_tunnel(only, own.ebi(), at, code, Role::Peer, effects);
             return true;
         }
-        if let Ok((_, made)) = self.unknown(key, told.sender, told.time_ns, effects)
-            && told.is_clear
-        {
+        let made = self.unknown(key, told.sender, told.time_ns, effects);
+        if let Some((_, made)) = made.ok().filter(|_| told.is_clear) {
             self.learn_ue(made, told.address, Some(told.toward), effects);
         }
         true

@@ -157,9 +157,8 @@ impl Sessions {
         if ahead.endpoint != 0 {
             self.state.sessions.prefetch(self.state.controls.at(ahead.endpoint).session);
         }
-        if ahead.is_answer
-            && let Some(request) = self.transactions.open(ahead.fingerprint)
-        {
+        let request = if ahead.is_answer { self.transactions.open(ahead.fingerprint) } else { None };
+        if let Some(request) = request {
             self.state.ask_for_told(request, effects);
         }
     }

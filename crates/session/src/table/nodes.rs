@@ -103,7 +103,8 @@ impl NodeWriter {
 
     fn free_number(&mut self) -> Option<u32> {
         let safe = self.returned.front().is_some_and(|&(_, epoch)| epoch <= self.epochs.safe());
-        if safe && let Some((number, _)) = self.returned.pop_front() {
+        let returned = if safe { self.returned.pop_front() } else { None };
+        if let Some((number, _)) = returned {
             return Some(number);
         }
         let number = self.fresh;

@@ -380,9 +380,8 @@ impl Writer {
         let mut copies = self.copies(key).map(|(distance, found, _)| (distance, found));
         let (nearer, second) = (copies.next(), copies.next());
         drop(copies);
-        if let (Some(_), Some((distance, found))) = (nearer, second)
-            && found == place
-        {
+        let farther = nearer.and(second).filter(|(_, found)| *found == place);
+        if let Some((distance, _)) = farther {
             self.kill(place, self.shared.home(key), distance);
         }
     }
