@@ -47,6 +47,7 @@ mod receiver;
 mod resolve;
 mod scribe;
 mod shown;
+mod stay;
 mod strangers;
 mod tracker;
 mod worker;

@@ -13,6 +13,7 @@ use crate::lines::Lines;
 use crate::resolve::{self, Inbox, Keeper, Resolve};
 use crate::scribe::{self, Archive};
 use crate::shown::SHOWN_MAX;
+use crate::stay::Stay;
 use crate::tracker::{self, PlaceReader, Verdicts};
 use crate::{
     Balance, Board, Classify, Decap, Deliver, Dispatch, ForAll, Fragments, Handover, Intake, Overflow,
@@ -20,7 +21,7 @@ use crate::{
 };
 
 /// What a dataplane shall do, whatever its ports are.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     /// Keys the pins.
     pub cluster: ClusterKey,
@@ -52,6 +53,8 @@ pub struct Plan {
     pub follow: bool,
     /// What else goes to every probe.
     pub for_all: ForAll,
+    /// A session that becomes known stays at the probe that its packets went to before.
+    pub stay: bool,
     /// Tables lie in huge pages, where there are any: faster, and memory is taken in steps of 2 MiB.
     pub huge_pages: bool,
     /// Sessions that have ended are kept, to be told of at the end.
@@ -83,6 +86,7 @@ impl Default for Plan {
             hold_packets: 262_144,
             follow: false,
             for_all: ForAll::default(),
+            stay: false,
             huge_pages: false,
             keep_ended: true,
             archive: false,
@@ -294,11 +298,12 @@ impl<F: Frame> Keepers<F> {
         let ues = PlaceReader { ues, verdicts: verdicts.clone() };
         let lines = (0..receivers).map(|_| Lines::new(limits.tunnels_max as usize + 1, pages));
         let lines: Arc<[Lines]> = lines.collect::<Result<_, _>>().map_err(no_memory)?;
+        let stay = plan.stay.then(|| Stay::new(limits.sessions_max, pages)).transpose().map_err(no_memory)?;
         let (desk, window) = inquiry::desk();
         let (archive, scribe) = plan.archive.then(scribe::scribe).unzip();
         let tracker = Tracker::new(tracker::Parts {
             sessions: Sessions::new(
-                Limits { pages, ..limits.clone() },
+                Limits { pages, tells_kin: plan.stay, ..limits.clone() },
                 plan.seed,
                 plan.cluster.session_key(),
             ),
@@ -318,6 +323,7 @@ impl<F: Frame> Keepers<F> {
                 .then(|| Follow::new(limits.transactions_max as usize, plan.fragments_max, plan.seed)),
             window: Some(window),
             scribe,
+            stay,
         });
         let mut inboxes = Vec::new();
         let mut others = Vec::new();

@@ -13,7 +13,7 @@ use session::{
     Sessions, TunnelId, TunnelWriter, View, Writer,
 };
 use types::{
-    LinkType, Malformed, ProbeId, ProbeSet, SessionEvent, Signalling, Toward, TrafficClass, TunnelKey,
+    Imsi, LinkType, Malformed, ProbeId, ProbeSet, SessionEvent, Signalling, Toward, TrafficClass, TunnelKey,
     UeAddress, Verdict,
 };
 use wire::{Addresses, Fragment};
@@ -25,6 +25,7 @@ use crate::linear::Linear;
 use crate::lines::{Binding, Line, Lines, Standing, can_be_ue};
 use crate::scribe::{Restored, SavedSession, Scribe};
 use crate::shown::Shown;
+use crate::stay::{Ground, Stay};
 
 /// A UE's address leads to this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,9 +68,23 @@ impl Verdicts {
     }
 
     fn set(&self, session: SessionId, verdict: Verdict) {
+        self.set_with(session, verdict, Ground::default());
+    }
+
+    /// The same, and the ground of it.
+    fn set_with(&self, session: SessionId, verdict: Verdict, ground: Ground) {
         if let Some(word) = self.0.get(session.0 as usize) {
-            word.store(verdict.bits(), Ordering::Relaxed);
+            word.store(verdict.bits() | ground.bits(), Ordering::Relaxed);
         }
+    }
+
+    /// Verdict and ground: what is saved of a session.
+    pub(crate) fn word(&self, session: SessionId) -> u32 {
+        self.0.get(session.0 as usize).map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
+    fn ground(&self, session: SessionId) -> Ground {
+        Ground::from_bits(self.word(session))
     }
 
     /// Sessions there can be.
@@ -127,6 +142,8 @@ pub(crate) struct Parts {
     pub(crate) follow: Option<Follow>,
     /// Set where somebody keeps what changes.
     pub(crate) scribe: Option<Scribe>,
+    /// Set where a session that becomes known stays where it was.
+    pub(crate) stay: Option<Stay>,
 }
 
 /// A control-plane message in its frame.
@@ -209,6 +226,7 @@ impl Tracker {
                 bound: Vec::with_capacity(1_024),
                 moves: Vec::with_capacity(64),
                 restoring: false,
+                stay: parts.stay,
                 folded: HashMap::with_capacity(2 * FOLDED_MAX),
             },
             lines: parts.lines,
@@ -235,11 +253,12 @@ impl Tracker {
         saved.sort_by_cached_key(|one| one.saved.created_ns());
         let mut restored = Restored::default();
         self.tables.restoring = true;
-        for SavedSession { session, verdict, saved } in saved {
+        for SavedSession { session, verdict, ground, saved } in saved {
             let owner = usize::from(verdict.owner()) % self.tables.workers;
             if verdict.is_some() {
                 let verdict = Verdict::new(owner as u8, verdict.first(), verdict.second());
-                self.tables.verdicts.set(session, verdict);
+                let ground = if self.tables.stay.is_some() { ground } else { Ground::default() };
+                self.tables.verdicts.set_with(session, verdict, ground);
             }
             match self.sessions.restore(session, &saved, now_ns, &mut self.tables) {
                 Ok(()) => {
@@ -343,9 +362,12 @@ impl Tracker {
         event.destination = look.destination;
         follow.begin(datagram);
         let malformed = wire::signalling(look.class, datagram, event, &mut |event| {
-            let named = tables.probes_named(event);
+            let stays = tables.stay.is_some();
+            let subscriber = if stays { sessions.subscriber_of(event) } else { event.imsi };
+            let named = tables.probes_named(sessions, subscriber);
             let before = follow.before(event, tables.probes_concerned(sessions, event, named), named);
             sessions.handle(event, tables);
+            let named = if stays { tables.probes_named(sessions, subscriber) } else { named };
             follow.after(event, before, tables.probes_concerned(sessions, event, named));
         });
         let probes = follow.end(wire::has_every_header(look.class, datagram));
@@ -514,6 +536,7 @@ impl Tracker {
         for session in self.tables.moves.drain(..) {
             self.sessions.mark_changed(session);
         }
+        self.tables.stay.iter_mut().for_each(Stay::end);
         while let Some(session) = self.sessions.next_ended() {
             if self.keep_ended {
                 self.ended.extend(self.record(session));
@@ -602,6 +625,8 @@ struct Tables {
     moves: Vec<SessionId>,
     /// Sessions of an earlier run come back: what was decided for them stays.
     restoring: bool,
+    /// Set where a session that becomes known stays where it was.
+    stay: Option<Stay>,
     /// Uplink and downlink packets and bytes of endpoints that left their session's record.
     folded: HashMap<SessionId, [(u64, u64); 2]>,
 }
@@ -614,8 +639,18 @@ impl Tables {
     }
 
     /// The probes of the subscriber whom a message names; empty where it names none.
-    fn probes_named(&self, event: &SessionEvent) -> ProbeSet {
-        event.imsi.map_or(ProbeSet::EMPTY, |imsi| self.probes_of_pin(self.cluster.pin_subscriber(imsi)))
+    fn probes_named(&self, sessions: &Sessions, imsi: Option<Imsi>) -> ProbeSet {
+        let Some(imsi) = imsi else { return ProbeSet::EMPTY };
+        let mut stayed = None;
+        if self.stay.is_some() {
+            let filter = Filter { imsi: Some(imsi), ..Filter::default() };
+            sessions.find(&filter, Cursor::default(), 1, |session| {
+                if self.verdicts.ground(session).has(Ground::SUBSCRIBER) {
+                    stayed = stayed.or_else(|| self.probe_of(session));
+                }
+            });
+        }
+        stayed.map_or_else(|| self.probes_of_pin(self.cluster.pin_subscriber(imsi)), ProbeSet::one)
     }
 
     /// The probes of the sessions that a message concerns; empty where it concerns none.
@@ -640,7 +675,9 @@ impl Tables {
             let network = event.network_instance.as_ref().or(event.apn.as_ref());
             if let Some(address) = address.filter(|address| can_be_ue(*address)) {
                 let pin = self.cluster.pin_ue(address, network.map(types::Apn::as_str));
-                probes = self.probes_of_pin(pin);
+                let seen = self.first_seen(self.sessions_at(event.ue));
+                let stays = seen.and_then(|session| self.probe_of(session));
+                probes = stays.map_or_else(|| self.probes_of_pin(pin), ProbeSet::one);
             }
         }
         probes
@@ -659,6 +696,11 @@ impl Tables {
             && decided.is_some()
         {
             return decided;
+        }
+        if self.stay.is_some()
+            && let Some(verdict) = self.of_stay(view)
+        {
+            return verdict;
         }
         let pin = match &view.pin {
             Pin::Imsi(imsi) => self.cluster.pin_subscriber(*imsi),
@@ -693,6 +735,99 @@ impl Tables {
         verdicts.into_iter().flatten().find(|verdict| verdict.is_some())
     }
 
+    /// Where a session stays: see [`crate::stay`].
+    fn of_stay(&self, view: &View) -> Option<Verdict> {
+        let (own, ground) = (self.verdicts.get(view.session), self.verdicts.ground(view.session));
+        let own = Some(own).filter(|own| own.is_some());
+        if matches!(view.pin, Pin::Imsi(_)) {
+            if ground.has(Ground::SUBSCRIBER) && own.is_some() {
+                return own;
+            }
+            if let Some(verdict) = self.of_kin(view) {
+                return Some(verdict);
+            }
+        }
+        if !view.known {
+            return None;
+        }
+        if own.is_some() && ground.has(Ground::KNOWN) {
+            return own.filter(|_| ground.has(Ground::SEEN));
+        }
+        self.seen_of(view).map(|session| self.verdicts.get(session))
+    }
+
+    /// Where another session of the subscriber is.
+    fn of_kin(&self, view: &View) -> Option<Verdict> {
+        let kin = view.kin.filter(|&kin| self.verdicts.ground(kin).has(Ground::SUBSCRIBER))?;
+        Some(self.verdicts.get(kin)).filter(|verdict| verdict.is_some())
+    }
+
+    /// Of the unknown sessions that a session was until now, the one that was seen first.
+    fn seen_of(&self, view: &View) -> Option<SessionId> {
+        self.first_seen(self.sessions_at(view.ue).chain([view.session]))
+    }
+
+    /// The sessions that have these addresses.
+    fn sessions_at(&self, ue: UeAddress) -> impl Iterator<Item = SessionId> + use<'_> {
+        addresses(ue).filter_map(|address| self.place(address)).map(|place| place.session)
+    }
+
+    /// The first of those whose packets have decided for them, and nothing else.
+    fn first_seen(&self, sessions: impl Iterator<Item = SessionId>) -> Option<SessionId> {
+        let stay = self.stay.as_ref()?;
+        let is_unknown = |session: &SessionId| {
+            let ground = self.verdicts.ground(*session);
+            ground.has(Ground::SEEN) && !ground.has(Ground::KNOWN) && self.verdicts.get(*session).is_some()
+        };
+        sessions.filter(is_unknown).min_by_key(|&session| stay.first_ns(session))
+    }
+
+    /// A session that becomes known in the message in hand takes in an unknown one, and goes where that went,
+    /// if it was seen first.
+    fn stay_where(&mut self, from: &View, into: &View) {
+        let Some(stay) = &self.stay else { return };
+        let (own, ground) = (self.verdicts.get(into.session), self.verdicts.ground(into.session));
+        let is_open = !own.is_some() || stay.has_begun(into.session);
+        let first_ns = stay.first_ns(from.session);
+        let earlier = !own.is_some() || first_ns < stay.first_ns(into.session);
+        if from.known || !into.known || !is_open || !earlier || self.of_kin(into).is_some() {
+            return;
+        }
+        let verdict = self.verdicts.get(from.session);
+        if own.is_some() {
+            // Of what its own pin had decided nothing has come yet. Another unknown one's packets move.
+            let moves = ground.has(Ground::SEEN) && own.first() != verdict.first();
+            self.moved += u64::from(moves);
+            self.count_probe(own.first(), u64::wrapping_sub);
+        }
+        self.count_probe(verdict.first(), u64::wrapping_add);
+        let ground = ground.told(into).and(Ground::SEEN);
+        self.verdicts.set_with(into.session, verdict, ground);
+        if let Some(stay) = &mut self.stay {
+            stay.set_first_ns(into.session, first_ns);
+            stay.begin(into.session);
+        }
+    }
+
+    /// Remembers on what ground a session goes where it goes now.
+    fn ground_of(&mut self, view: &View, verdict: Verdict) -> Ground {
+        let old = self.verdicts.ground(view.session);
+        let is_new = view.known && !old.has(Ground::KNOWN) && !self.restoring;
+        let seen = if is_new { self.seen_of(view) } else { None };
+        let seen = seen.filter(|&session| self.verdicts.get(session) == verdict);
+        let Some(stay) = &mut self.stay else { return Ground::default() };
+        if !view.known && (!old.has(Ground::SEEN) || self.restoring) {
+            stay.set_first_ns(view.session, view.created_ns);
+        }
+        if !is_new {
+            return old.told(view);
+        }
+        stay.begin(view.session);
+        stay.set_first_ns(view.session, seen.map_or(0, |seen| stay.first_ns(seen)));
+        let ground = old.told(view);
+        if seen.is_some() { ground.and(Ground::SEEN) } else { ground }
+    }
+
     fn place(&self, address: IpAddr) -> Option<Place> {
         self.ues.get(packed(address)).map(Place::from_bits)
     }
@@ -709,13 +844,15 @@ impl Tables {
     }
 
     /// Counts where a session goes.
-    fn settle_probe(&mut self, session: SessionId, verdict: Verdict) {
+    fn settle_probe(&mut self, view: &View, verdict: Verdict) {
         if !verdict.is_some() {
             return;
         }
+        let session = view.session;
         let before = self.probe_of(session);
         let now = verdict.first();
-        self.verdicts.set(session, verdict);
+        let ground = if self.stay.is_some() { self.ground_of(view, verdict) } else { Ground::default() };
+        self.verdicts.set_with(session, verdict, ground);
         if before == Some(now) {
             return;
         }
@@ -760,7 +897,7 @@ impl Effects for Tables {
             (false, _) => Standing::Told,
         };
         let binding = Binding { verdict, standing, toward: view.toward, retiring: false };
-        self.settle_probe(view.session, verdict);
+        self.settle_probe(view, verdict);
         for line in self.lines.iter().filter_map(|lines| lines.get(tunnel)) {
             line.bind(binding, view.ue);
         }
@@ -790,7 +927,7 @@ impl Effects for Tables {
         match view {
             Some(view) => {
                 let verdict = self.verdict(view);
-                self.settle_probe(view.session, verdict);
+                self.settle_probe(view, verdict);
                 self.set_place(address, Place { session: view.session, known: view.known });
             }
             None => {
@@ -803,14 +940,15 @@ impl Effects for Tables {
         // It is asked for, with all others that have ended, once the sessions are not borrowed.
     }
 
-    fn merged(&mut self, session: SessionId, into: SessionId, ue: UeAddress) {
-        if let Some(probe) = self.probe_of(session) {
+    fn merged(&mut self, from: &View, into: &View) {
+        if let Some(probe) = self.probe_of(from.session) {
+            self.stay_where(from, into);
             self.count_probe(probe, u64::wrapping_sub);
             // Its packets were there: if the one that it is now goes elsewhere, it has moved.
-            let moved = self.probe_of(into).is_some_and(|other| other != probe);
+            let moved = self.probe_of(into.session).is_some_and(|other| other != probe);
             self.moved += u64::from(moved);
         }
-        self.forget(session, ue);
+        self.forget(from.session, from.ue);
     }
 
     fn folded(&mut self, session: SessionId, tunnel: TunnelId, toward: Option<Toward>) {
@@ -903,6 +1041,9 @@ pub(crate) const fn packed(address: IpAddr) -> PackedKey {
 fn addresses(ue: UeAddress) -> impl Iterator<Item = IpAddr> {
     ue.v4.map(IpAddr::V4).into_iter().chain(ue.v6.map(IpAddr::V6))
 }
+
+#[cfg(test)]
+mod stay_tests;
 
 #[cfg(test)]
 mod tests {

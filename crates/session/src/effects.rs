@@ -32,6 +32,8 @@ pub struct Limits {
     pub home_plmns: Vec<Plmn>,
     /// What the tables lie on. Either way they take memory as they are used.
     pub pages: Pages,
+    /// Whether a [`View`] tells of another session of its subscriber.
+    pub tells_kin: bool,
 }
 
 impl Default for Limits {
@@ -45,6 +47,7 @@ impl Default for Limits {
             unknown_idle_secs: 300,
             home_plmns: Vec::new(),
             pages: Pages::Small,
+            tells_kin: false,
         }
     }
 }
@@ -82,6 +85,8 @@ pub struct View {
     pub known: bool,
     /// When it was made.
     pub created_ns: u64,
+    /// Another live session of its subscriber that was told of before; see [`Limits::tells_kin`].
+    pub kin: Option<SessionId>,
 }
 
 /// What the keeper of the tables has to do. Called while an event is handled.
@@ -111,9 +116,9 @@ pub trait Effects {
     /// were unbound before.
     fn ended(&mut self, session: SessionId);
 
-    /// The session is gone: all that it had is in `into` now, and `ue` were its addresses. Its number may be
-    /// given out again when its epoch is over.
-    fn merged(&mut self, session: SessionId, into: SessionId, ue: UeAddress);
+    /// The session that was `from` is gone: all that it had is in `into` now, which is told of anew next. Its
+    /// number may be given out again when its epoch is over.
+    fn merged(&mut self, from: &View, into: &View);
 
     /// A tunnel of long ago leaves the session's record; its number may be given out again when its
     /// epoch is over. What was counted in it is still to be in the sums of the session.

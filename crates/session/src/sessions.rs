@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use arrayvec::ArrayVec;
 use cpu::Pages;
-use types::{Heading, SessionEvent, Signalling, Toward, TunnelKey, UeAddress};
+use types::{Digits, Heading, Imsi, SessionEvent, Signalling, Toward, TunnelKey, UeAddress};
 
 use crate::effects::{Counters, Effects, Full, Limits, SessionId, TunnelId, View};
 use crate::index::HashKey;
@@ -336,6 +336,17 @@ impl Sessions {
             found = self.state.concerned(request);
         }
         found.into_iter().map(SessionId).collect()
+    }
+
+    /// The subscriber that a message names, or, of an answer, the request that waits for it. To be asked
+    /// before [`Self::handle`] gets it.
+    #[must_use]
+    pub fn subscriber_of(&mut self, event: &SessionEvent) -> Option<Imsi> {
+        if event.imsi.is_some() {
+            return event.imsi;
+        }
+        let asked = self.transactions.asked(event)?.imsi_word();
+        (asked != Digits::NONE).then_some(Imsi(asked))
     }
 }
 

@@ -202,7 +202,17 @@ impl State {
             toward,
             known: session.has(Session::KNOWN),
             created_ns: session.created_ns,
+            kin: if self.limits.tells_kin { self.kin(slot) } else { None },
         }
+    }
+
+    /// Another live session of the same subscriber that packets can belong to.
+    fn kin(&self, slot: u32) -> Option<SessionId> {
+        let mut others = self.sessions_of_imsi(self.sessions.at(slot).imsi).into_iter().filter(|&other| {
+            let theirs = self.sessions.at(other);
+            other != slot && (theirs.users != 0 || theirs.ue() != UeAddress::default())
+        });
+        others.next_back().map(SessionId)
     }
 
     pub(crate) fn user_key(&self, user: u32) -> TunnelKey {
