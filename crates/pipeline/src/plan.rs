@@ -7,6 +7,7 @@ use batch::{Frame, RxQueue, Sink, TxCounters, TxQueue};
 use session::{Fill, Limits, Sessions, TableLimits, TunnelLimits, TunnelReader};
 use types::{LinkType, PortId};
 
+use crate::events::{self, Listener};
 use crate::follow::Follow;
 use crate::inquiry::{self, Desk};
 use crate::lines::Lines;
@@ -61,6 +62,8 @@ pub struct Plan {
     pub keep_ended: bool,
     /// What changes of sessions is written for an [`Archive`].
     pub archive: bool,
+    /// What happens to sessions is told to a [`Listener`].
+    pub events: bool,
 }
 
 impl Plan {
@@ -90,6 +93,7 @@ impl Default for Plan {
             huge_pages: false,
             keep_ended: true,
             archive: false,
+            events: false,
         }
     }
 }
@@ -140,6 +144,8 @@ pub struct Wiring<Q: RxQueue, T: TxQueue<Frame = Q::Frame>, S> {
     pub desk: Desk,
     /// Where another thread takes what is to be kept, if the plan says so.
     pub archive: Option<Archive>,
+    /// Where another thread hears what happens to sessions, if the plan says so.
+    pub listener: Option<Listener>,
 }
 
 /// Connects receivers, one for each list of sources, with workers, one for each list of targets (a
@@ -257,6 +263,7 @@ where
         board: Arc::new(board),
         desk: keepers.desk,
         archive: keepers.archive,
+        listener: keepers.listener,
     })
 }
 
@@ -270,6 +277,7 @@ struct Keepers<F: Frame> {
     lines: Arc<[Lines]>,
     desk: Desk,
     archive: Option<Archive>,
+    listener: Option<Listener>,
 }
 
 impl<F: Frame> Keepers<F> {
@@ -300,6 +308,7 @@ impl<F: Frame> Keepers<F> {
         let lines: Arc<[Lines]> = lines.collect::<Result<_, _>>().map_err(no_memory)?;
         let stay = plan.stay.then(|| Stay::new(limits.sessions_max, pages)).transpose().map_err(no_memory)?;
         let (desk, window) = inquiry::desk();
+        let (listener, herald) = plan.events.then(events::herald).unzip();
         let (archive, scribe) = plan.archive.then(scribe::scribe).unzip();
         let tracker = Tracker::new(tracker::Parts {
             sessions: Sessions::new(
@@ -324,6 +333,7 @@ impl<F: Frame> Keepers<F> {
             window: Some(window),
             scribe,
             stay,
+            herald,
         });
         let mut inboxes = Vec::new();
         let mut others = Vec::new();
@@ -336,7 +346,7 @@ impl<F: Frame> Keepers<F> {
         // Handed out from the end.
         others.reverse();
         let first = Some(Keeper::Here { tracker: Box::new(tracker), inboxes });
-        Ok(Self { first, others, tunnels, ues, epochs, lines, desk, archive })
+        Ok(Self { first, others, tunnels, ues, epochs, lines, desk, archive, listener })
     }
 
     fn next(&mut self, plan: &Plan, drops: &Arc<TxCounters>, board: &mut Board) -> Keeper<F> {

@@ -9,8 +9,8 @@ use balance::{Balancer, ClusterKey};
 use batch::Frame;
 use hashbrown::HashMap;
 use session::{
-    Ahead, Contradiction, Cursor, Effects, Filter, NotRestored, PackedKey, Pin, Reader, Record, SessionId,
-    Sessions, TunnelId, TunnelWriter, View, Writer,
+    Ahead, Contradiction, Cursor, Effects, Filter, Loss, NotRestored, PackedKey, Pin, Reader, Record,
+    SessionId, Sessions, TunnelId, TunnelWriter, View, Writer,
 };
 use types::{
     Imsi, LinkType, Malformed, ProbeId, ProbeSet, SessionEvent, Signalling, Toward, TrafficClass, TunnelKey,
@@ -19,6 +19,7 @@ use types::{
 use wire::{Addresses, Fragment};
 
 use crate::accounts::{SessionAccount, SessionBoard};
+use crate::events::{Herald, Named, What};
 use crate::follow::Follow;
 use crate::inquiry::Window;
 use crate::linear::Linear;
@@ -144,6 +145,8 @@ pub(crate) struct Parts {
     pub(crate) scribe: Option<Scribe>,
     /// Set where a session that becomes known stays where it was.
     pub(crate) stay: Option<Stay>,
+    /// Set where somebody wants to know what happens.
+    pub(crate) herald: Option<Herald>,
 }
 
 /// A control-plane message in its frame.
@@ -202,6 +205,8 @@ pub struct Tracker {
 const TICKS_MAX: u64 = 16_384;
 /// Pairs that are remembered at a time. One more, and all are remembered anew.
 const FIRST_PAIRS_MAX: usize = 65_536;
+/// Sessions that become known in one message and are told of.
+const LEARNED_MAX: usize = 64;
 /// Sessions whose folded endpoints are summed up. Only somebody who tries makes one have so many.
 const FOLDED_MAX: usize = 4_096;
 
@@ -227,6 +232,9 @@ impl Tracker {
                 moves: Vec::with_capacity(64),
                 restoring: false,
                 stay: parts.stay,
+                herald: parts.herald,
+                now_ns: 0,
+                learned: Vec::with_capacity(LEARNED_MAX),
                 folded: HashMap::with_capacity(2 * FOLDED_MAX),
             },
             lines: parts.lines,
@@ -334,6 +342,7 @@ impl Tracker {
         let Some(look) = look else {
             return Outcome { malformed: None, probes: self.of_later_fragment(frame, now_ns) };
         };
+        self.tables.now_ns = now_ns;
         if self.follow.is_some() {
             return self.message_followed(frame, look, now_ns);
         }
@@ -463,8 +472,13 @@ impl Tracker {
     pub(crate) fn contradicted(&mut self, tunnel: TunnelId, told: &Contradiction) {
         let Self { sessions, tables, lines, .. } = self;
         let last_of = |tunnel: TunnelId| last_of(lines, tunnel, told.time_ns);
-        sessions.relearn(tunnel, told, last_of, tables);
-
+        let key = sessions.key_of(tunnel);
+        let before = sessions.holder_of(key);
+        let is_anothers = sessions.relearn(tunnel, told, last_of, tables);
+        if let Some(before) = before.filter(|_| is_anothers) {
+            let session = sessions.holder_of(key).as_ref().map(Named::from);
+            tables.tell(What::TunnelRelearned { tunnel: key, from: before.correlation_id, session });
+        }
         self.settle();
     }
 
@@ -501,6 +515,7 @@ impl Tracker {
     /// Once a millisecond of the engine's time: what ends by time, and what may be used again.
     /// `ticks`: how many have passed; after a gap in the traffic there is more to look at.
     pub(crate) fn tick(&mut self, now_ns: u64, ticks: u64) {
+        self.tables.now_ns = now_ns;
         let epoch = self.epochs.advance();
         let safe = self.epochs.safe();
         self.sessions.set_epochs(epoch, safe);
@@ -537,6 +552,7 @@ impl Tracker {
             self.sessions.mark_changed(session);
         }
         self.tables.stay.iter_mut().for_each(Stay::end);
+        self.tables.tell_learned(&self.sessions);
         while let Some(session) = self.sessions.next_ended() {
             if self.keep_ended {
                 self.ended.extend(self.record(session));
@@ -606,6 +622,15 @@ impl Tracker {
     }
 }
 
+/// An unknown session that has become known.
+struct Learned {
+    session: SessionId,
+    /// What it was called.
+    from: u64,
+    /// Where it went.
+    before: Option<ProbeId>,
+}
+
 /// The tables, and what is decided for a session.
 struct Tables {
     tunnels: TunnelWriter,
@@ -627,6 +652,12 @@ struct Tables {
     restoring: bool,
     /// Set where a session that becomes known stays where it was.
     stay: Option<Stay>,
+    /// Set where somebody wants to know what happens.
+    herald: Option<Herald>,
+    /// The time of what is being followed.
+    now_ns: u64,
+    /// Sessions that have become known in the message in hand.
+    learned: Vec<Learned>,
     /// Uplink and downlink packets and bytes of endpoints that left their session's record.
     folded: HashMap<SessionId, [(u64, u64); 2]>,
 }
@@ -796,8 +827,9 @@ impl Tables {
         let verdict = self.verdicts.get(from.session);
         if own.is_some() {
             // Of what its own pin had decided nothing has come yet. Another unknown one's packets move.
-            let moves = ground.has(Ground::SEEN) && own.first() != verdict.first();
-            self.moved += u64::from(moves);
+            if ground.has(Ground::SEEN) && own.first() != verdict.first() {
+                self.has_moved(into, own.first(), verdict.first());
+            }
             self.count_probe(own.first(), u64::wrapping_sub);
         }
         self.count_probe(verdict.first(), u64::wrapping_add);
@@ -857,11 +889,44 @@ impl Tables {
             return;
         }
         if let Some(before) = before {
-            self.moved += 1;
+            self.has_moved(view, before, now);
             self.moves.push(session);
             self.count_probe(before, u64::wrapping_sub);
         }
         self.count_probe(now, u64::wrapping_add);
+    }
+
+    /// A session goes to another probe.
+    fn has_moved(&mut self, view: &View, before: ProbeId, after: ProbeId) {
+        self.moved += 1;
+        self.tell(What::SessionMoved { session: Named::from(view), before, after });
+    }
+
+    /// Remembers a session that has become known: where it goes is known when its message was followed.
+    fn has_learned(&mut self, session: SessionId, from: u64, before: Option<ProbeId>) {
+        match &self.herald {
+            None => {}
+            Some(_) if self.learned.len() < LEARNED_MAX => {
+                self.learned.push(Learned { session, from, before });
+            }
+            Some(herald) => herald.lose(),
+        }
+    }
+
+    #[inline]
+    fn tell_learned(&mut self, sessions: &Sessions) {
+        while let Some(Learned { session, from, before }) = self.learned.pop() {
+            // One that has ended meanwhile was nobody's for long.
+            let Some(view) = sessions.view(session) else { continue };
+            let after = self.probe_of(session);
+            self.tell(What::SessionLearned { from, session: Named::from(&view), before, after });
+        }
+    }
+
+    fn tell(&mut self, what: What) {
+        if let Some(herald) = &mut self.herald {
+            herald.tell(self.now_ns, what);
+        }
     }
 
     fn count_probe(&mut self, probe: ProbeId, change: fn(u64, u64) -> u64) {
@@ -940,13 +1005,26 @@ impl Effects for Tables {
         // It is asked for, with all others that have ended, once the sessions are not borrowed.
     }
 
+    fn learned(&mut self, session: SessionId, from: u64) {
+        self.has_learned(session, from, self.probe_of(session));
+    }
+
+    fn lost(&mut self, loss: &Loss) {
+        self.tell(What::from(loss));
+    }
+
     fn merged(&mut self, from: &View, into: &View) {
-        if let Some(probe) = self.probe_of(from.session) {
+        let probe = self.probe_of(from.session);
+        if let Some(probe) = probe {
             self.stay_where(from, into);
             self.count_probe(probe, u64::wrapping_sub);
             // Its packets were there: if the one that it is now goes elsewhere, it has moved.
-            let moved = self.probe_of(into.session).is_some_and(|other| other != probe);
-            self.moved += u64::from(moved);
+            if let Some(other) = self.probe_of(into.session).filter(|other| *other != probe) {
+                self.has_moved(into, probe, other);
+            }
+        }
+        if into.known && !from.known {
+            self.has_learned(into.session, from.correlation_id, probe);
         }
         self.forget(from.session, from.ue);
     }

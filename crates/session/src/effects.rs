@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use cpu::Pages;
-use types::{Apn, Imsi, Plmn, Toward, TunnelKey, UeAddress};
+use types::{Apn, Imsi, Plmn, Signalling, Toward, TunnelKey, UeAddress};
 
 /// A session: a number from 1 to `sessions_max`. It is given out again after [`crate::Sessions::free`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -120,9 +120,37 @@ pub trait Effects {
     /// number may be given out again when its epoch is over.
     fn merged(&mut self, from: &View, into: &View);
 
+    /// Signalling has told of an unknown session: it is a known one from now on, which was called `from` until
+    /// now.
+    fn learned(&mut self, session: SessionId, from: u64) {
+        let _ = (session, from);
+    }
+
+    /// A node has lost its sessions: they end in the next moments.
+    fn lost(&mut self, loss: &Loss) {
+        let _ = loss;
+    }
+
     /// A tunnel of long ago leaves the session's record; its number may be given out again when its
     /// epoch is over. What was counted in it is still to be in the sums of the session.
     fn folded(&mut self, session: SessionId, tunnel: TunnelId, toward: Option<Toward>);
+}
+
+/// A node that has lost its sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// It has started anew, and says so by this protocol.
+    Restart {
+        /// Its address.
+        node: IpAddr,
+        /// The protocol.
+        protocol: Signalling,
+    },
+    /// The PFCP association between two nodes was released.
+    Release {
+        /// Their addresses; first the one that says so.
+        nodes: [IpAddr; 2],
+    },
 }
 
 /// Why there is no unknown session for a tunnel.

@@ -61,7 +61,7 @@ mod tests;
 mod transactions;
 mod unknown;
 
-pub use effects::{Counters, Effects, Full, Limits, Pin, Refused, SessionId, TunnelId, View};
+pub use effects::{Counters, Effects, Full, Limits, Loss, Pin, Refused, SessionId, TunnelId, View};
 pub use record::{BearerRecord, FTeidRecord, Filter, Record, State};
 pub use relearn::Contradiction;
 pub use report::Cursor;

@@ -177,7 +177,7 @@ impl Sessions {
     /// One message of the control plane.
     pub fn handle(&mut self, event: &SessionEvent, effects: &mut impl Effects) {
         self.state.settle_due(event.time_ns, effects);
-        self.state.heed_peer(event);
+        self.state.heed_peer(event, effects);
         let mut full = 0;
         let part = part(event.protocol, event.message);
         let Self { state, transactions, scratch, .. } = self;

@@ -549,10 +549,19 @@ impl State {
     }
 
     /// What a session is told by outside of snipe, over its IMSI and anchor.
-    pub(crate) fn name_session(&mut self, slot: u32, anchor: Option<(IpAddr, u64)>) {
+    pub(crate) fn name_session(
+        &mut self,
+        slot: u32,
+        anchor: Option<(IpAddr, u64)>,
+        effects: &mut impl Effects,
+    ) {
         let (address, teid) = anchor.unzip();
-        let imsi = self.sessions.at(slot).imsi;
+        let Session { imsi, correlation: from, .. } = *self.sessions.at(slot);
         self.sessions.at_mut(slot).correlation = self.correlation(imsi, address, teid.unwrap_or(0));
+        // Who had a name was an unknown one.
+        if from != 0 {
+            effects.learned(SessionId(slot), from);
+        }
     }
 
     /// The endpoint of the PGW or GGSN that a session hangs on.
