@@ -153,7 +153,7 @@ impl Effects for Table {
     }
     fn place_ue(&mut self, _: std::net::IpAddr, _: Option<&View>) {}
     fn ended(&mut self, _: SessionId) {}
-    fn merged(&mut self, _: SessionId, _: SessionId, _: types::UeAddress) {}
+    fn merged(&mut self, _: &View, _: &View) {}
     fn folded(&mut self, _: SessionId, _: TunnelId, _: Option<types::Toward>) {}
 }
 

@@ -4,6 +4,7 @@
 //! wait for a client, however slow or many.
 
 mod connection;
+mod events;
 mod query;
 mod routes;
 mod socket;
@@ -26,6 +27,7 @@ use tokio::sync::watch;
 use types::ProbeId;
 
 use crate::config::{Api, Tcp};
+use crate::events::Events;
 use crate::identities::Identities;
 use crate::stats::Stats;
 use socket::SocketFile;
@@ -57,6 +59,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// How subscribers are named.
     fn identities(&self) -> &Identities;
+
+    /// Where it tells what happens.
+    fn events(&self) -> &Events;
 }
 
 /// A place in the session table; what it means is the backend's affair.
@@ -98,6 +103,10 @@ pub struct Limits {
     pub head: Duration,
     /// A client that neither sends nor takes anything for so long is gone.
     pub idle: Duration,
+    /// Clients of `GET /events` at a time: they stay, and others must find room.
+    pub listeners: usize,
+    /// Where nothing happens, they are told so this often: more often than `idle`.
+    pub heartbeat: Duration,
     /// What is being answered may take so long when the server stops.
     pub closing: Duration,
 }
@@ -111,6 +120,8 @@ impl Default for Limits {
             body_bytes: 1 << 20,
             head: Duration::from_secs(10),
             idle: Duration::from_secs(30),
+            listeners: 32,
+            heartbeat: Duration::from_secs(15),
             closing: Duration::from_millis(500),
         }
     }
@@ -266,7 +277,7 @@ pub fn serve(settings: &ServerSettings, backend: Arc<dyn Backend>) -> Result<Ser
     let runtime = runtime(&settings.limits).map_err(ServeError::Thread)?;
     let (stop, stopped) = watch::channel(false);
     let limits = settings.limits.clone();
-    let routes = routes::routes(backend, &limits);
+    let routes = routes::routes(backend, &limits, stopped.clone());
     let serving = move || {
         let _context = runtime.enter();
         match connection::Listeners::new(listener, tcp, routes) {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -103,6 +104,16 @@ pub enum ClientError {
     Sink(#[source] io::Error),
 }
 
+/// How often a flag is looked at.
+const TICK: Duration = Duration::from_millis(20);
+
+/// Returns when the flag is set.
+async fn set(flag: &AtomicBool) {
+    while !flag.load(Ordering::Relaxed) {
+        tokio::time::sleep(TICK).await;
+    }
+}
+
 impl Client {
     /// For the instance that listens there.
     ///
@@ -168,6 +179,40 @@ impl Client {
         if cut.is_empty() { Ok(()) } else { Err(self.strange(&"the last line has no end")) }
     }
 
+    /// Follows what happens, each event as one line of JSON without its line break, until `stop` is set or the
+    /// instance stops. Returns whether it has stopped.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; what `take` returns ends it as [`ClientError::Sink`].
+    pub fn events(
+        &self,
+        stop: &AtomicBool,
+        mut take: impl FnMut(&str) -> io::Result<()>,
+    ) -> Result<bool, ClientError> {
+        let mut cut: Vec<u8> = Vec::new();
+        let told = self.answer("/events", "text/event-stream", |bytes| {
+            cut.extend_from_slice(bytes);
+            if cut.len() > LINE_BYTES_MAX {
+                return Err(self.strange(&"a line has no end"));
+            }
+            let whole = cut.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1);
+            let lines: Vec<u8> = cut.drain(..whole).collect();
+            for line in String::from_utf8_lossy(&lines).lines() {
+                // What else there is (names, numbers, heartbeats) is in it, or is for nobody.
+                if let Some(json) = line.strip_prefix("data: ") {
+                    take(json).map_err(ClientError::Sink)?;
+                }
+            }
+            Ok(())
+        });
+        self.runtime.block_on(async {
+            tokio::select! {
+                ended = told => ended.map(|()| true),
+                () = set(stop) => Ok(false),
+            }
+        })
+    }
+
     fn strange(&self, what: &dyn std::fmt::Display) -> ClientError {
         ClientError::Strange { socket: self.socket.clone(), what: what.to_string() }
     }
@@ -177,36 +222,43 @@ impl Client {
         &self,
         path: &str,
         accept: &str,
+        take: impl FnMut(&[u8]) -> Result<(), ClientError>,
+    ) -> Result<(), ClientError> {
+        self.runtime.block_on(self.answer(path, accept, take))
+    }
+
+    async fn answer(
+        &self,
+        path: &str,
+        accept: &str,
         mut take: impl FnMut(&[u8]) -> Result<(), ClientError>,
     ) -> Result<(), ClientError> {
-        self.runtime.block_on(async {
-            let stream = self.in_time(UnixStream::connect(&self.socket)).await?;
-            let stream = stream.map_err(|source| self.not_there(source))?;
-            let broke_off = |source| ClientError::BrokeOff { socket: self.socket.clone(), source };
-            let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broke_off)?;
-            // It ends with the answer; what goes wrong with it shows there too.
-            let driven = tokio::spawn(connection);
-            let request = Request::get(path)
-                .header(HOST, "snipe")
-                .header(ACCEPT, accept)
-                .header(CONNECTION, "close")
-                .body(Empty::<Bytes>::new())
-                .map_err(|error| self.strange(&error))?;
-            let answer = self.in_time(sender.send_request(request)).await?.map_err(broke_off)?;
-            let status = answer.status();
-            let mut refusal = Vec::new();
-            self.body(answer, |bytes| match status {
-                StatusCode::OK => take(bytes),
-                _ if refusal.len() > 4096 => Ok(()),
-                _ => {
-                    refusal.extend_from_slice(bytes);
-                    Ok(())
-                }
-            })
-            .await?;
-            driven.abort();
-            if status == StatusCode::OK { Ok(()) } else { Err(self.refused(status, &refusal)) }
+        let stream = self.in_time(UnixStream::connect(&self.socket)).await?;
+        let stream = stream.map_err(|source| self.not_there(source))?;
+        let broke_off = |source| ClientError::BrokeOff { socket: self.socket.clone(), source };
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broke_off)?;
+        // It ends with the answer; what goes wrong with it shows there too.
+        let driven = tokio::spawn(connection);
+        let request = Request::get(path)
+            .header(HOST, "snipe")
+            .header(ACCEPT, accept)
+            .header(CONNECTION, "close")
+            .body(Empty::<Bytes>::new())
+            .map_err(|error| self.strange(&error))?;
+        let answer = self.in_time(sender.send_request(request)).await?.map_err(broke_off)?;
+        let status = answer.status();
+        let mut refusal = Vec::new();
+        self.body(answer, |bytes| match status {
+            StatusCode::OK => take(bytes),
+            _ if refusal.len() > 4096 => Ok(()),
+            _ => {
+                refusal.extend_from_slice(bytes);
+                Ok(())
+            }
         })
+        .await?;
+        driven.abort();
+        if status == StatusCode::OK { Ok(()) } else { Err(self.refused(status, &refusal)) }
     }
 
     async fn body(

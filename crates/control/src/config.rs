@@ -268,7 +268,7 @@ pub struct Lcores {
     pub workers: Vec<u32>,
 }
 
-/// `[tracker]`: signalling and sessions. `unknown = "stay"` is not built yet.
+/// `[tracker]`: signalling and sessions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tracker {
     /// Where GTP-C and PFCP go.
@@ -331,12 +331,18 @@ pub enum BroadcastAlso {
 }
 
 /// What becomes of a session that becomes known after its first packets.
+///
+/// Until then it was an unknown session, pinned by its UE's address. Whatever is chosen, all sessions of one
+/// IMSI are at one probe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Unknown {
     /// It goes to the probe that is its own.
     #[default]
     Move,
-    /// It stays where it began.
+    /// It stays where its packets have been going, until it ends; of several unknown sessions that it was, where
+    /// the one went that was seen first. If another session of its IMSI is up, it goes to that one's probe
+    /// instead; and those of the IMSI that come later go to where it stays. Two boxes agree then only on what
+    /// both have seen from the beginning.
     Stay,
 }
 

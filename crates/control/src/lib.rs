@@ -26,6 +26,7 @@
 mod api;
 mod client;
 mod config;
+mod events;
 mod identities;
 mod message;
 mod rule_files;
@@ -48,6 +49,7 @@ pub use config::{
     OnReturn, Port, Probe, Role, Rotation, Rules, State, SubscriberIds, Target, Tcp, Tdb, TooManyProbes,
     Tracker, Unknown, parse_duration,
 };
+pub use events::{EVENT_NAMES, Event, Events};
 pub use identities::{Identities, Identity, Pseudonym, PseudonymKey};
 pub use message::{ConfigError, Look, Problem, Warning};
 pub use rule_files::{ListCost, RuleCost, load_rules, rule_fields};

@@ -151,7 +151,7 @@ impl Display for Prefix {
 }
 
 /// Nanoseconds since 1970 as RFC 3339, UTC. What is below a millisecond is cut off.
-struct Time(u64);
+pub(crate) struct Time(pub(crate) u64);
 
 impl Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -7,12 +7,14 @@ use batch::{Frame, RxQueue, Sink, TxCounters, TxQueue};
 use session::{Fill, Limits, Sessions, TableLimits, TunnelLimits, TunnelReader};
 use types::{LinkType, PortId};
 
+use crate::events::{self, Listener};
 use crate::follow::Follow;
 use crate::inquiry::{self, Desk};
 use crate::lines::Lines;
 use crate::resolve::{self, Inbox, Keeper, Resolve};
 use crate::scribe::{self, Archive};
 use crate::shown::SHOWN_MAX;
+use crate::stay::Stay;
 use crate::tracker::{self, PlaceReader, Verdicts};
 use crate::{
     Balance, Board, Classify, Decap, Deliver, Dispatch, ForAll, Fragments, Handover, Intake, Overflow,
@@ -20,7 +22,7 @@ use crate::{
 };
 
 /// What a dataplane shall do, whatever its ports are.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     /// Keys the pins.
     pub cluster: ClusterKey,
@@ -52,12 +54,16 @@ pub struct Plan {
     pub follow: bool,
     /// What else goes to every probe.
     pub for_all: ForAll,
+    /// A session that becomes known stays at the probe that its packets went to before.
+    pub stay: bool,
     /// Tables lie in huge pages, where there are any: faster, and memory is taken in steps of 2 MiB.
     pub huge_pages: bool,
     /// Sessions that have ended are kept, to be told of at the end.
     pub keep_ended: bool,
     /// What changes of sessions is written for an [`Archive`].
     pub archive: bool,
+    /// What happens to sessions is told to a [`Listener`].
+    pub events: bool,
 }
 
 impl Plan {
@@ -83,9 +89,11 @@ impl Default for Plan {
             hold_packets: 262_144,
             follow: false,
             for_all: ForAll::default(),
+            stay: false,
             huge_pages: false,
             keep_ended: true,
             archive: false,
+            events: false,
         }
     }
 }
@@ -136,6 +144,8 @@ pub struct Wiring<Q: RxQueue, T: TxQueue<Frame = Q::Frame>, S> {
     pub desk: Desk,
     /// Where another thread takes what is to be kept, if the plan says so.
     pub archive: Option<Archive>,
+    /// Where another thread hears what happens to sessions, if the plan says so.
+    pub listener: Option<Listener>,
 }
 
 /// Connects receivers, one for each list of sources, with workers, one for each list of targets (a
@@ -253,6 +263,7 @@ where
         board: Arc::new(board),
         desk: keepers.desk,
         archive: keepers.archive,
+        listener: keepers.listener,
     })
 }
 
@@ -266,6 +277,7 @@ struct Keepers<F: Frame> {
     lines: Arc<[Lines]>,
     desk: Desk,
     archive: Option<Archive>,
+    listener: Option<Listener>,
 }
 
 impl<F: Frame> Keepers<F> {
@@ -294,11 +306,13 @@ impl<F: Frame> Keepers<F> {
         let ues = PlaceReader { ues, verdicts: verdicts.clone() };
         let lines = (0..receivers).map(|_| Lines::new(limits.tunnels_max as usize + 1, pages));
         let lines: Arc<[Lines]> = lines.collect::<Result<_, _>>().map_err(no_memory)?;
+        let stay = plan.stay.then(|| Stay::new(limits.sessions_max, pages)).transpose().map_err(no_memory)?;
         let (desk, window) = inquiry::desk();
+        let (listener, herald) = plan.events.then(events::herald).unzip();
         let (archive, scribe) = plan.archive.then(scribe::scribe).unzip();
         let tracker = Tracker::new(tracker::Parts {
             sessions: Sessions::new(
-                Limits { pages, ..limits.clone() },
+                Limits { pages, tells_kin: plan.stay, ..limits.clone() },
                 plan.seed,
                 plan.cluster.session_key(),
             ),
@@ -318,6 +332,8 @@ impl<F: Frame> Keepers<F> {
                 .then(|| Follow::new(limits.transactions_max as usize, plan.fragments_max, plan.seed)),
             window: Some(window),
             scribe,
+            stay,
+            herald,
         });
         let mut inboxes = Vec::new();
         let mut others = Vec::new();
@@ -330,7 +346,7 @@ impl<F: Frame> Keepers<F> {
         // Handed out from the end.
         others.reverse();
         let first = Some(Keeper::Here { tracker: Box::new(tracker), inboxes });
-        Ok(Self { first, others, tunnels, ues, epochs, lines, desk, archive })
+        Ok(Self { first, others, tunnels, ues, epochs, lines, desk, archive, listener })
     }
 
     fn next(&mut self, plan: &Plan, drops: &Arc<TxCounters>, board: &mut Board) -> Keeper<F> {

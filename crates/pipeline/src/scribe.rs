@@ -10,6 +10,7 @@ use cpu::{Consumer, Producer};
 use session::{Saved, SessionId, Sessions};
 use types::{ProbeId, Verdict};
 
+use crate::stay::Ground;
 use crate::tracker::Verdicts;
 
 /// What the sessions in a chunk are.
@@ -43,7 +44,7 @@ const CHANGES_A_TICK: usize = 256;
 const ALL_A_TICK: u32 = 64;
 /// Number and length of a record.
 const HEAD: usize = 8;
-/// Bits of the verdict that stand before what a session saves.
+/// Bits of the verdict and of its ground that stand before what a session saves.
 const VERDICT: usize = 4;
 
 /// What came of a session.
@@ -82,7 +83,7 @@ impl Chunk {
             if bytes > place.len() {
                 return if self.filled == 0 { Put::TooLong } else { Put::NoRoom };
             }
-            verdict.copy_from_slice(&verdicts.get(session).bits().to_le_bytes());
+            verdict.copy_from_slice(&verdicts.word(session).to_le_bytes());
             length = VERDICT + bytes;
         } else if !ended_too {
             return Put::Done;
@@ -263,6 +264,7 @@ impl Scribe {
 pub struct SavedSession {
     pub(crate) session: SessionId,
     pub(crate) verdict: Verdict,
+    pub(crate) ground: Ground,
     pub(crate) saved: Saved,
 }
 
@@ -272,7 +274,8 @@ impl SavedSession {
     #[must_use]
     pub fn decode(number: u32, bytes: &[u8], probe_now: impl Fn(ProbeId) -> Option<ProbeId>) -> Option<Self> {
         let (verdict, saved) = bytes.split_first_chunk::<VERDICT>()?;
-        let verdict = Verdict::from_bits(u32::from_le_bytes(*verdict));
+        let word = u32::from_le_bytes(*verdict);
+        let (verdict, ground) = (Verdict::from_bits(word), Ground::from_bits(word));
         let saved = Saved::decode(saved)?;
         // Where the first choice is no more, the choice is made anew.
         let verdict = match (probe_now(verdict.first()), probe_now(verdict.second())) {
@@ -281,7 +284,7 @@ impl SavedSession {
             }
             _ => Verdict::NONE,
         };
-        Some(Self { session: SessionId(number), verdict, saved })
+        Some(Self { session: SessionId(number), verdict, ground, saved })
     }
 
     /// When it last showed that it lives: nanoseconds since 1970.

@@ -9,22 +9,24 @@ use balance::{Balancer, ClusterKey};
 use batch::Frame;
 use hashbrown::HashMap;
 use session::{
-    Ahead, Contradiction, Cursor, Effects, Filter, NotRestored, PackedKey, Pin, Reader, Record, SessionId,
-    Sessions, TunnelId, TunnelWriter, View, Writer,
+    Ahead, Contradiction, Cursor, Effects, Filter, Loss, NotRestored, PackedKey, Pin, Reader, Record,
+    SessionId, Sessions, TunnelId, TunnelWriter, View, Writer,
 };
 use types::{
-    LinkType, Malformed, ProbeId, ProbeSet, SessionEvent, Signalling, Toward, TrafficClass, TunnelKey,
+    Imsi, LinkType, Malformed, ProbeId, ProbeSet, SessionEvent, Signalling, Toward, TrafficClass, TunnelKey,
     UeAddress, Verdict,
 };
 use wire::{Addresses, Fragment};
 
 use crate::accounts::{SessionAccount, SessionBoard};
+use crate::events::{Herald, Named, What};
 use crate::follow::Follow;
 use crate::inquiry::Window;
 use crate::linear::Linear;
 use crate::lines::{Binding, Line, Lines, Standing, can_be_ue};
 use crate::scribe::{Restored, SavedSession, Scribe};
 use crate::shown::Shown;
+use crate::stay::{Ground, Stay};
 
 /// A UE's address leads to this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,9 +69,23 @@ impl Verdicts {
     }
 
     fn set(&self, session: SessionId, verdict: Verdict) {
+        self.set_with(session, verdict, Ground::default());
+    }
+
+    /// The same, and the ground of it.
+    fn set_with(&self, session: SessionId, verdict: Verdict, ground: Ground) {
         if let Some(word) = self.0.get(session.0 as usize) {
-            word.store(verdict.bits(), Ordering::Relaxed);
+            word.store(verdict.bits() | ground.bits(), Ordering::Relaxed);
         }
+    }
+
+    /// Verdict and ground: what is saved of a session.
+    pub(crate) fn word(&self, session: SessionId) -> u32 {
+        self.0.get(session.0 as usize).map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+
+    fn ground(&self, session: SessionId) -> Ground {
+        Ground::from_bits(self.word(session))
     }
 
     /// Sessions there can be.
@@ -127,6 +143,10 @@ pub(crate) struct Parts {
     pub(crate) follow: Option<Follow>,
     /// Set where somebody keeps what changes.
     pub(crate) scribe: Option<Scribe>,
+    /// Set where a session that becomes known stays where it was.
+    pub(crate) stay: Option<Stay>,
+    /// Set where somebody wants to know what happens.
+    pub(crate) herald: Option<Herald>,
 }
 
 /// A control-plane message in its frame.
@@ -185,6 +205,8 @@ pub struct Tracker {
 const TICKS_MAX: u64 = 16_384;
 /// Pairs that are remembered at a time. One more, and all are remembered anew.
 const FIRST_PAIRS_MAX: usize = 65_536;
+/// Sessions that become known in one message and are told of.
+const LEARNED_MAX: usize = 64;
 /// Sessions whose folded endpoints are summed up. Only somebody who tries makes one have so many.
 const FOLDED_MAX: usize = 4_096;
 
@@ -209,6 +231,10 @@ impl Tracker {
                 bound: Vec::with_capacity(1_024),
                 moves: Vec::with_capacity(64),
                 restoring: false,
+                stay: parts.stay,
+                herald: parts.herald,
+                now_ns: 0,
+                learned: Vec::with_capacity(LEARNED_MAX),
                 folded: HashMap::with_capacity(2 * FOLDED_MAX),
             },
             lines: parts.lines,
@@ -235,11 +261,12 @@ impl Tracker {
         saved.sort_by_cached_key(|one| one.saved.created_ns());
         let mut restored = Restored::default();
         self.tables.restoring = true;
-        for SavedSession { session, verdict, saved } in saved {
+        for SavedSession { session, verdict, ground, saved } in saved {
             let owner = usize::from(verdict.owner()) % self.tables.workers;
             if verdict.is_some() {
                 let verdict = Verdict::new(owner as u8, verdict.first(), verdict.second());
-                self.tables.verdicts.set(session, verdict);
+                let ground = if self.tables.stay.is_some() { ground } else { Ground::default() };
+                self.tables.verdicts.set_with(session, verdict, ground);
             }
             match self.sessions.restore(session, &saved, now_ns, &mut self.tables) {
                 Ok(()) => {
@@ -315,6 +342,7 @@ impl Tracker {
         let Some(look) = look else {
             return Outcome { malformed: None, probes: self.of_later_fragment(frame, now_ns) };
         };
+        self.tables.now_ns = now_ns;
         if self.follow.is_some() {
             return self.message_followed(frame, look, now_ns);
         }
@@ -343,9 +371,12 @@ impl Tracker {
         event.destination = look.destination;
         follow.begin(datagram);
         let malformed = wire::signalling(look.class, datagram, event, &mut |event| {
-            let named = tables.probes_named(event);
+            let stays = tables.stay.is_some();
+            let subscriber = if stays { sessions.subscriber_of(event) } else { event.imsi };
+            let named = tables.probes_named(sessions, subscriber);
             let before = follow.before(event, tables.probes_concerned(sessions, event, named), named);
             sessions.handle(event, tables);
+            let named = if stays { tables.probes_named(sessions, subscriber) } else { named };
             follow.after(event, before, tables.probes_concerned(sessions, event, named));
         });
         let probes = follow.end(wire::has_every_header(look.class, datagram));
@@ -441,8 +472,13 @@ impl Tracker {
     pub(crate) fn contradicted(&mut self, tunnel: TunnelId, told: &Contradiction) {
         let Self { sessions, tables, lines, .. } = self;
         let last_of = |tunnel: TunnelId| last_of(lines, tunnel, told.time_ns);
-        sessions.relearn(tunnel, told, last_of, tables);
-
+        let key = sessions.key_of(tunnel);
+        let before = sessions.holder_of(key);
+        let is_anothers = sessions.relearn(tunnel, told, last_of, tables);
+        if let Some(before) = before.filter(|_| is_anothers) {
+            let session = sessions.holder_of(key).as_ref().map(Named::from);
+            tables.tell(What::TunnelRelearned { tunnel: key, from: before.correlation_id, session });
+        }
         self.settle();
     }
 
@@ -479,6 +515,7 @@ impl Tracker {
     /// Once a millisecond of the engine's time: what ends by time, and what may be used again.
     /// `ticks`: how many have passed; after a gap in the traffic there is more to look at.
     pub(crate) fn tick(&mut self, now_ns: u64, ticks: u64) {
+        self.tables.now_ns = now_ns;
         let epoch = self.epochs.advance();
         let safe = self.epochs.safe();
         self.sessions.set_epochs(epoch, safe);
@@ -514,6 +551,8 @@ impl Tracker {
         for session in self.tables.moves.drain(..) {
             self.sessions.mark_changed(session);
         }
+        self.tables.stay.iter_mut().for_each(Stay::end);
+        self.tables.tell_learned(&self.sessions);
         while let Some(session) = self.sessions.next_ended() {
             if self.keep_ended {
                 self.ended.extend(self.record(session));
@@ -583,6 +622,15 @@ impl Tracker {
     }
 }
 
+/// An unknown session that has become known.
+struct Learned {
+    session: SessionId,
+    /// What it was called.
+    from: u64,
+    /// Where it went.
+    before: Option<ProbeId>,
+}
+
 /// The tables, and what is decided for a session.
 struct Tables {
     tunnels: TunnelWriter,
@@ -602,6 +650,14 @@ struct Tables {
     moves: Vec<SessionId>,
     /// Sessions of an earlier run come back: what was decided for them stays.
     restoring: bool,
+    /// Set where a session that becomes known stays where it was.
+    stay: Option<Stay>,
+    /// Set where somebody wants to know what happens.
+    herald: Option<Herald>,
+    /// The time of what is being followed.
+    now_ns: u64,
+    /// Sessions that have become known in the message in hand.
+    learned: Vec<Learned>,
     /// Uplink and downlink packets and bytes of endpoints that left their session's record.
     folded: HashMap<SessionId, [(u64, u64); 2]>,
 }
@@ -614,8 +670,18 @@ impl Tables {
     }
 
     /// The probes of the subscriber whom a message names; empty where it names none.
-    fn probes_named(&self, event: &SessionEvent) -> ProbeSet {
-        event.imsi.map_or(ProbeSet::EMPTY, |imsi| self.probes_of_pin(self.cluster.pin_subscriber(imsi)))
+    fn probes_named(&self, sessions: &Sessions, imsi: Option<Imsi>) -> ProbeSet {
+        let Some(imsi) = imsi else { return ProbeSet::EMPTY };
+        let mut stayed = None;
+        if self.stay.is_some() {
+            let filter = Filter { imsi: Some(imsi), ..Filter::default() };
+            sessions.find(&filter, Cursor::default(), 1, |session| {
+                if self.verdicts.ground(session).has(Ground::SUBSCRIBER) {
+                    stayed = stayed.or_else(|| self.probe_of(session));
+                }
+            });
+        }
+        stayed.map_or_else(|| self.probes_of_pin(self.cluster.pin_subscriber(imsi)), ProbeSet::one)
     }
 
     /// The probes of the sessions that a message concerns; empty where it concerns none.
@@ -640,7 +706,9 @@ impl Tables {
             let network = event.network_instance.as_ref().or(event.apn.as_ref());
             if let Some(address) = address.filter(|address| can_be_ue(*address)) {
                 let pin = self.cluster.pin_ue(address, network.map(types::Apn::as_str));
-                probes = self.probes_of_pin(pin);
+                let seen = self.first_seen(self.sessions_at(event.ue));
+                let stays = seen.and_then(|session| self.probe_of(session));
+                probes = stays.map_or_else(|| self.probes_of_pin(pin), ProbeSet::one);
             }
         }
         probes
@@ -657,6 +725,11 @@ impl Tables {
         let decided = self.verdicts.get(view.session);
         if self.restoring && decided.is_some() {
             return decided;
+        }
+        if self.stay.is_some()
+            && let Some(verdict) = self.of_stay(view)
+        {
+            return verdict;
         }
         let pin = match &view.pin {
             Pin::Imsi(imsi) => self.cluster.pin_subscriber(*imsi),
@@ -691,6 +764,100 @@ impl Tables {
         verdicts.into_iter().flatten().find(|verdict| verdict.is_some())
     }
 
+    /// Where a session stays: see [`crate::stay`].
+    fn of_stay(&self, view: &View) -> Option<Verdict> {
+        let (own, ground) = (self.verdicts.get(view.session), self.verdicts.ground(view.session));
+        let own = Some(own).filter(|own| own.is_some());
+        if matches!(view.pin, Pin::Imsi(_)) {
+            if ground.has(Ground::SUBSCRIBER) && own.is_some() {
+                return own;
+            }
+            if let Some(verdict) = self.of_kin(view) {
+                return Some(verdict);
+            }
+        }
+        if !view.known {
+            return None;
+        }
+        if own.is_some() && ground.has(Ground::KNOWN) {
+            return own.filter(|_| ground.has(Ground::SEEN));
+        }
+        self.seen_of(view).map(|session| self.verdicts.get(session))
+    }
+
+    /// Where another session of the subscriber is.
+    fn of_kin(&self, view: &View) -> Option<Verdict> {
+        let kin = view.kin.filter(|&kin| self.verdicts.ground(kin).has(Ground::SUBSCRIBER))?;
+        Some(self.verdicts.get(kin)).filter(|verdict| verdict.is_some())
+    }
+
+    /// Of the unknown sessions that a session was until now, the one that was seen first.
+    fn seen_of(&self, view: &View) -> Option<SessionId> {
+        self.first_seen(self.sessions_at(view.ue).chain([view.session]))
+    }
+
+    /// The sessions that have these addresses.
+    fn sessions_at(&self, ue: UeAddress) -> impl Iterator<Item = SessionId> + use<'_> {
+        addresses(ue).filter_map(|address| self.place(address)).map(|place| place.session)
+    }
+
+    /// The first of those whose packets have decided for them, and nothing else.
+    fn first_seen(&self, sessions: impl Iterator<Item = SessionId>) -> Option<SessionId> {
+        let stay = self.stay.as_ref()?;
+        let is_unknown = |session: &SessionId| {
+            let ground = self.verdicts.ground(*session);
+            ground.has(Ground::SEEN) && !ground.has(Ground::KNOWN) && self.verdicts.get(*session).is_some()
+        };
+        sessions.filter(is_unknown).min_by_key(|&session| stay.first_ns(session))
+    }
+
+    /// A session that becomes known in the message in hand takes in an unknown one, and goes where that went,
+    /// if it was seen first.
+    fn stay_where(&mut self, from: &View, into: &View) {
+        let Some(stay) = &self.stay else { return };
+        let (own, ground) = (self.verdicts.get(into.session), self.verdicts.ground(into.session));
+        let is_open = !own.is_some() || stay.has_begun(into.session);
+        let first_ns = stay.first_ns(from.session);
+        let earlier = !own.is_some() || first_ns < stay.first_ns(into.session);
+        if from.known || !into.known || !is_open || !earlier || self.of_kin(into).is_some() {
+            return;
+        }
+        let verdict = self.verdicts.get(from.session);
+        if own.is_some() {
+            // Of what its own pin had decided nothing has come yet. Another unknown one's packets move.
+            if ground.has(Ground::SEEN) && own.first() != verdict.first() {
+                self.has_moved(into, own.first(), verdict.first());
+            }
+            self.count_probe(own.first(), u64::wrapping_sub);
+        }
+        self.count_probe(verdict.first(), u64::wrapping_add);
+        let ground = ground.told(into).and(Ground::SEEN);
+        self.verdicts.set_with(into.session, verdict, ground);
+        if let Some(stay) = &mut self.stay {
+            stay.set_first_ns(into.session, first_ns);
+            stay.begin(into.session);
+        }
+    }
+
+    /// Remembers on what ground a session goes where it goes now.
+    fn ground_of(&mut self, view: &View, verdict: Verdict) -> Ground {
+        let old = self.verdicts.ground(view.session);
+        let is_new = view.known && !old.has(Ground::KNOWN) && !self.restoring;
+        let seen = if is_new { self.seen_of(view) } else { None };
+        let seen = seen.filter(|&session| self.verdicts.get(session) == verdict);
+        let Some(stay) = &mut self.stay else { return Ground::default() };
+        if !view.known && (!old.has(Ground::SEEN) || self.restoring) {
+            stay.set_first_ns(view.session, view.created_ns);
+        }
+        if !is_new {
+            return old.told(view);
+        }
+        stay.begin(view.session);
+        stay.set_first_ns(view.session, seen.map_or(0, |seen| stay.first_ns(seen)));
+        let ground = old.told(view);
+        if seen.is_some() { ground.and(Ground::SEEN) } else { ground }
+    }
+
     fn place(&self, address: IpAddr) -> Option<Place> {
         self.ues.get(packed(address)).map(Place::from_bits)
     }
@@ -707,22 +874,57 @@ impl Tables {
     }
 
     /// Counts where a session goes.
-    fn settle_probe(&mut self, session: SessionId, verdict: Verdict) {
+    fn settle_probe(&mut self, view: &View, verdict: Verdict) {
         if !verdict.is_some() {
             return;
         }
+        let session = view.session;
         let before = self.probe_of(session);
         let now = verdict.first();
-        self.verdicts.set(session, verdict);
+        let ground = if self.stay.is_some() { self.ground_of(view, verdict) } else { Ground::default() };
+        self.verdicts.set_with(session, verdict, ground);
         if before == Some(now) {
             return;
         }
         if let Some(before) = before {
-            self.moved += 1;
+            self.has_moved(view, before, now);
             self.moves.push(session);
             self.count_probe(before, u64::wrapping_sub);
         }
         self.count_probe(now, u64::wrapping_add);
+    }
+
+    /// A session goes to another probe.
+    fn has_moved(&mut self, view: &View, before: ProbeId, after: ProbeId) {
+        self.moved += 1;
+        self.tell(What::SessionMoved { session: Named::from(view), before, after });
+    }
+
+    /// Remembers a session that has become known: where it goes is known when its message was followed.
+    fn has_learned(&mut self, session: SessionId, from: u64, before: Option<ProbeId>) {
+        match &self.herald {
+            None => {}
+            Some(_) if self.learned.len() < LEARNED_MAX => {
+                self.learned.push(Learned { session, from, before });
+            }
+            Some(herald) => herald.lose(),
+        }
+    }
+
+    #[inline]
+    fn tell_learned(&mut self, sessions: &Sessions) {
+        while let Some(Learned { session, from, before }) = self.learned.pop() {
+            // One that has ended meanwhile was nobody's for long.
+            let Some(view) = sessions.view(session) else { continue };
+            let after = self.probe_of(session);
+            self.tell(What::SessionLearned { from, session: Named::from(&view), before, after });
+        }
+    }
+
+    fn tell(&mut self, what: What) {
+        if let Some(herald) = &mut self.herald {
+            herald.tell(self.now_ns, what);
+        }
     }
 
     fn count_probe(&mut self, probe: ProbeId, change: fn(u64, u64) -> u64) {
@@ -758,7 +960,7 @@ impl Effects for Tables {
             (false, _) => Standing::Told,
         };
         let binding = Binding { verdict, standing, toward: view.toward, retiring: false };
-        self.settle_probe(view.session, verdict);
+        self.settle_probe(view, verdict);
         for line in self.lines.iter().filter_map(|lines| lines.get(tunnel)) {
             line.bind(binding, view.ue);
         }
@@ -788,7 +990,7 @@ impl Effects for Tables {
         match view {
             Some(view) => {
                 let verdict = self.verdict(view);
-                self.settle_probe(view.session, verdict);
+                self.settle_probe(view, verdict);
                 self.set_place(address, Place { session: view.session, known: view.known });
             }
             None => {
@@ -801,14 +1003,28 @@ impl Effects for Tables {
         // It is asked for, with all others that have ended, once the sessions are not borrowed.
     }
 
-    fn merged(&mut self, session: SessionId, into: SessionId, ue: UeAddress) {
-        if let Some(probe) = self.probe_of(session) {
+    fn learned(&mut self, session: SessionId, from: u64) {
+        self.has_learned(session, from, self.probe_of(session));
+    }
+
+    fn lost(&mut self, loss: &Loss) {
+        self.tell(What::from(loss));
+    }
+
+    fn merged(&mut self, from: &View, into: &View) {
+        let probe = self.probe_of(from.session);
+        if let Some(probe) = probe {
+            self.stay_where(from, into);
             self.count_probe(probe, u64::wrapping_sub);
             // Its packets were there: if the one that it is now goes elsewhere, it has moved.
-            let moved = self.probe_of(into).is_some_and(|other| other != probe);
-            self.moved += u64::from(moved);
+            if let Some(other) = self.probe_of(into.session).filter(|other| *other != probe) {
+                self.has_moved(into, probe, other);
+            }
         }
-        self.forget(session, ue);
+        if into.known && !from.known {
+            self.has_learned(into.session, from.correlation_id, probe);
+        }
+        self.forget(from.session, from.ue);
     }
 
     fn folded(&mut self, session: SessionId, tunnel: TunnelId, toward: Option<Toward>) {
@@ -901,6 +1117,9 @@ pub(crate) const fn packed(address: IpAddr) -> PackedKey {
 fn addresses(ue: UeAddress) -> impl Iterator<Item = IpAddr> {
     ue.v4.map(IpAddr::V4).into_iter().chain(ue.v6.map(IpAddr::V6))
 }
+
+#[cfg(test)]
+mod stay_tests;
 
 #[cfg(test)]
 mod tests {

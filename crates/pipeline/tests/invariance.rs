@@ -32,9 +32,10 @@ proptest! {
         segmented in any::<bool>(),
         mode in mode(),
         follow in any::<bool>(),
+        stay in any::<bool>(),
     ) {
         let packets = traffic(600, seed);
-        let plan = |probes, mode| Plan { follow, ..plan(probes, mode) };
+        let plan = |probes, mode| Plan { follow, stay, ..plan(probes, mode) };
         let reference = to_files(&plan(4, mode), MemoryRx::new(packets.clone()), 1, Decap::default());
         prop_assert_eq!(reference.accounts.delivered, packets.len() as u64);
 
@@ -60,9 +61,10 @@ proptest! {
         workers in 1_usize..=3,
         mode in mode(),
         follow in any::<bool>(),
+        stay in any::<bool>(),
     ) {
         let packets = traffic(600, seed);
-        let plan = |probes, mode| Plan { follow, ..plan(probes, mode) };
+        let plan = |probes, mode| Plan { follow, stay, ..plan(probes, mode) };
         let how = Impairments { seed, lost, duplicated, reordered, overtaken_by: 20, truncated, segmented };
         let impaired = || Impaired::new(MemoryRx::new(packets.clone()), how);
         let outcome = to_files(&plan(3, mode), impaired(), workers, Decap::default());

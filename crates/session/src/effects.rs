@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use cpu::Pages;
-use types::{Apn, Imsi, Plmn, Toward, TunnelKey, UeAddress};
+use types::{Apn, Imsi, Plmn, Signalling, Toward, TunnelKey, UeAddress};
 
 /// A session: a number from 1 to `sessions_max`. It is given out again after [`crate::Sessions::free`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +32,8 @@ pub struct Limits {
     pub home_plmns: Vec<Plmn>,
     /// What the tables lie on. Either way they take memory as they are used.
     pub pages: Pages,
+    /// Whether a [`View`] tells of another session of its subscriber.
+    pub tells_kin: bool,
 }
 
 impl Default for Limits {
@@ -45,6 +47,7 @@ impl Default for Limits {
             unknown_idle_secs: 300,
             home_plmns: Vec::new(),
             pages: Pages::Small,
+            tells_kin: false,
         }
     }
 }
@@ -82,6 +85,8 @@ pub struct View {
     pub known: bool,
     /// When it was made.
     pub created_ns: u64,
+    /// Another live session of its subscriber that was told of before; see [`Limits::tells_kin`].
+    pub kin: Option<SessionId>,
 }
 
 /// What the keeper of the tables has to do. Called while an event is handled.
@@ -111,13 +116,41 @@ pub trait Effects {
     /// were unbound before.
     fn ended(&mut self, session: SessionId);
 
-    /// The session is gone: all that it had is in `into` now, and `ue` were its addresses. Its number may be
-    /// given out again when its epoch is over.
-    fn merged(&mut self, session: SessionId, into: SessionId, ue: UeAddress);
+    /// The session that was `from` is gone: all that it had is in `into` now, which is told of anew next. Its
+    /// number may be given out again when its epoch is over.
+    fn merged(&mut self, from: &View, into: &View);
+
+    /// Signalling has told of an unknown session: it is a known one from now on, which was called `from` until
+    /// now.
+    fn learned(&mut self, session: SessionId, from: u64) {
+        let _ = (session, from);
+    }
+
+    /// A node has lost its sessions: they end in the next moments.
+    fn lost(&mut self, loss: &Loss) {
+        let _ = loss;
+    }
 
     /// A tunnel of long ago leaves the session's record; its number may be given out again when its
     /// epoch is over. What was counted in it is still to be in the sums of the session.
     fn folded(&mut self, session: SessionId, tunnel: TunnelId, toward: Option<Toward>);
+}
+
+/// A node that has lost its sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// It has started anew, and says so by this protocol.
+    Restart {
+        /// Its address.
+        node: IpAddr,
+        /// The protocol.
+        protocol: Signalling,
+    },
+    /// The PFCP association between two nodes was released.
+    Release {
+        /// Their addresses; first the one that says so.
+        nodes: [IpAddr; 2],
+    },
 }
 
 /// Why there is no unknown session for a tunnel.

@@ -168,7 +168,7 @@ impl State {
         let address =
             anchor.and_then(|f_teid| f_teid.addresses().next().map(|a| (a, u64::from(f_teid.teid.0))));
         if fresh {
-            self.name_session(slot, address);
+            self.name_session(slot, address, effects);
         }
         let session = self.sessions.at_mut(slot);
         session.set(half);

@@ -21,7 +21,7 @@
 //!     }
 //!     fn place_ue(&mut self, _: std::net::IpAddr, _: Option<&View>) {}
 //!     fn ended(&mut self, _: SessionId) {}
-//!     fn merged(&mut self, _: SessionId, _: SessionId, _: UeAddress) {}
+//!     fn merged(&mut self, _: &View, _: &View) {}
 //!     fn folded(&mut self, _: SessionId, _: TunnelId, _: Option<Toward>) {}
 //! }
 //!
@@ -61,7 +61,7 @@ mod tests;
 mod transactions;
 mod unknown;
 
-pub use effects::{Counters, Effects, Full, Limits, Pin, Refused, SessionId, TunnelId, View};
+pub use effects::{Counters, Effects, Full, Limits, Loss, Pin, Refused, SessionId, TunnelId, View};
 pub use record::{BearerRecord, FTeidRecord, Filter, Record, State};
 pub use relearn::Contradiction;
 pub use report::Cursor;

@@ -201,6 +201,7 @@ impl State {
         if from == into || !self.sessions.at(from).is_active() || !self.sessions.at(into).is_active() {
             return;
         }
+        let before = self.view(from, None);
         self.leave_imsi(from);
         self.leave_ue(from);
         let old = *self.sessions.at(from);
@@ -239,7 +240,7 @@ impl State {
         self.counters.created -= 1;
         self.counters.active -= 1;
         self.free_session(from);
-        effects.merged(SessionId(from), SessionId(into), old.ue());
+        effects.merged(&before, &self.view(into, None));
         self.rebind(into, effects);
     }
 

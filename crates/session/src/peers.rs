@@ -6,7 +6,7 @@ use arrayvec::ArrayVec;
 use hashbrown::HashMap;
 use types::{Interface, SessionEvent, Signalling};
 
-use crate::effects::Effects;
+use crate::effects::{Effects, Loss};
 use crate::endpoints::Endpoint;
 use crate::record::State as Phase;
 use crate::state::State;
@@ -89,19 +89,22 @@ impl Peers {
 
 impl State {
     /// What a message says of the node that sends it, before the message is followed.
-    pub(crate) fn heed_peer(&mut self, event: &SessionEvent) {
+    pub(crate) fn heed_peer(&mut self, event: &SessionEvent, effects: &mut impl Effects) {
         let source = event.source.ip();
         if let Some(recovery) = event.recovery {
             // Of a node that nothing is known of, nothing is over.
             let node = self.nodes.find(&source);
             if node != 0 && self.peers.has_restarted(source, event.protocol, recovery) {
                 self.lose(Lost::Node { protocol: event.protocol, node, since_ns: event.time_ns });
+                effects.lost(&Loss::Restart { node: source, protocol: event.protocol });
             }
         }
         if (event.protocol, event.message, event.cause) == (Signalling::Pfcp, RELEASED, Some(ACCEPTED)) {
-            let nodes = [source, event.destination.ip()].map(|address| self.nodes.find(&address));
+            let between = [source, event.destination.ip()];
+            let nodes = between.map(|address| self.nodes.find(&address));
             if !nodes.contains(&0) {
                 self.lose(Lost::Association { nodes, since_ns: event.time_ns });
+                effects.lost(&Loss::Release { nodes: between });
             }
         }
     }

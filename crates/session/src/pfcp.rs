@@ -124,7 +124,7 @@ impl State {
             self.identify(slot, request) | self.identify(slot, answer) | self.set_ue(slot, ue, effects);
         let anchor = addresses(&smf).next().map(|address| (address, smf.seid.0));
         if fresh {
-            self.name_session(slot, anchor);
+            self.name_session(slot, anchor, effects);
         }
         if changed || fresh {
             self.rebind(slot, effects);

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use types::{Toward, TunnelKey};
 
-use crate::effects::{Effects, TunnelId};
+use crate::effects::{Effects, TunnelId, View};
 use crate::endpoints::Endpoint;
 use crate::install::{Role, is_gn};
 use crate::record::State as Phase;
@@ -141,5 +141,21 @@ impl State {
             self.retire(user, time_ns, effects);
         }
         true
+    }
+}
+
+impl crate::Sessions {
+    /// The address and TEID of a tunnel.
+    #[must_use]
+    pub fn key_of(&self, tunnel: TunnelId) -> TunnelKey {
+        self.state().user_key(tunnel.0)
+    }
+
+    /// The session that packets to this address and TEID belong to.
+    #[must_use]
+    pub fn holder_of(&self, key: TunnelKey) -> Option<View> {
+        let state = self.state();
+        let user = state.users.find(state.nodes.find(&key.receiver), key.teid.0);
+        (user != 0).then(|| state.view(state.users.at(user).session, None))
     }
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use arrayvec::ArrayVec;
 use cpu::Pages;
-use types::{Heading, SessionEvent, Signalling, Toward, TunnelKey, UeAddress};
+use types::{Digits, Heading, Imsi, SessionEvent, Signalling, Toward, TunnelKey, UeAddress};
 
 use crate::effects::{Counters, Effects, Full, Limits, SessionId, TunnelId, View};
 use crate::index::HashKey;
@@ -176,7 +176,7 @@ impl Sessions {
     /// One message of the control plane.
     pub fn handle(&mut self, event: &SessionEvent, effects: &mut impl Effects) {
         self.state.settle_due(event.time_ns, effects);
-        self.state.heed_peer(event);
+        self.state.heed_peer(event, effects);
         let mut full = 0;
         let part = part(event.protocol, event.message);
         let Self { state, transactions, scratch, .. } = self;
@@ -335,6 +335,17 @@ impl Sessions {
             found = self.state.concerned(request);
         }
         found.into_iter().map(SessionId).collect()
+    }
+
+    /// The subscriber that a message names, or, of an answer, the request that waits for it. To be asked
+    /// before [`Self::handle`] gets it.
+    #[must_use]
+    pub fn subscriber_of(&mut self, event: &SessionEvent) -> Option<Imsi> {
+        if event.imsi.is_some() {
+            return event.imsi;
+        }
+        let asked = self.transactions.asked(event)?.imsi_word();
+        (asked != Digits::NONE).then_some(Imsi(asked))
     }
 }
 

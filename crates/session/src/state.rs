@@ -202,7 +202,17 @@ impl State {
             toward,
             known: session.has(Session::KNOWN),
             created_ns: session.created_ns,
+            kin: if self.limits.tells_kin { self.kin(slot) } else { None },
         }
+    }
+
+    /// Another live session of the same subscriber that packets can belong to.
+    fn kin(&self, slot: u32) -> Option<SessionId> {
+        let mut others = self.sessions_of_imsi(self.sessions.at(slot).imsi).into_iter().filter(|&other| {
+            let theirs = self.sessions.at(other);
+            other != slot && (theirs.users != 0 || theirs.ue() != UeAddress::default())
+        });
+        others.next_back().map(SessionId)
     }
 
     pub(crate) fn user_key(&self, user: u32) -> TunnelKey {
@@ -539,10 +549,19 @@ impl State {
     }
 
     /// What a session is told by outside of snipe, over its IMSI and anchor.
-    pub(crate) fn name_session(&mut self, slot: u32, anchor: Option<(IpAddr, u64)>) {
+    pub(crate) fn name_session(
+        &mut self,
+        slot: u32,
+        anchor: Option<(IpAddr, u64)>,
+        effects: &mut impl Effects,
+    ) {
         let (address, teid) = anchor.unzip();
-        let imsi = self.sessions.at(slot).imsi;
+        let Session { imsi, correlation: from, .. } = *self.sessions.at(slot);
         self.sessions.at_mut(slot).correlation = self.correlation(imsi, address, teid.unwrap_or(0));
+        // Who had a name was an unknown one.
+        if from != 0 {
+            effects.learned(SessionId(slot), from);
+        }
     }
 
     /// The endpoint of the PGW or GGSN that a session hangs on.

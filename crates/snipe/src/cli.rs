@@ -26,6 +26,7 @@ Examples:
   snipe run --config dpdk-config/demo.toml
   snipe sessions list --imsi 001010000000001
   snipe stats --watch 1s
+  snipe events
   snipe gen -o big.pcap --subscribers 10000 --seconds 10 --pps 100000
 
 Exit status: 0 done, 1 the work failed, 2 the command line or a file given was wrong."
@@ -42,6 +43,7 @@ pub(crate) enum Command {
     Rules(Rules),
     Sessions(Sessions),
     Stats(Stats),
+    Events(Events),
     Gen(Gen),
     Completions(Completions),
 }
@@ -277,6 +279,25 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
         return Err("give 100ms or more".to_owned());
     }
     Ok(interval)
+}
+
+/// Follow what happens in a running instance
+///
+/// Sessions that become known or go to another probe, tunnels that are another session's, nodes that start
+/// anew, PFCP associations that are released, and whether sessions are kept on disk. Begins now, and ends
+/// by SIGINT, or when the instance stops (exit status 1).
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  snipe events
+  snipe events --json | jq 'select(.event == \"session-moved\")'
+  snipe events --json >> events.jsonl")]
+pub(crate) struct Events {
+    /// Print one JSON object a line, as in GET /events, instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) instance: Instance,
 }
 
 /// Write a synthetic mobile-core capture, and its ground truth as JSON beside it

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use common::{Ran, command};
 use control::{
-    Backend, Busy, ByClass, Cursor, Identities, Limits, Page, ProbeStats, Server, ServerSettings,
-    SessionJson, Stats, serve,
+    Backend, Busy, ByClass, Cursor, Event, Events, Identities, Limits, Page, ProbeStats, Server,
+    ServerSettings, SessionJson, Stats, serve,
 };
 use serde_json::Value;
 use session::{Filter, Record, State};
@@ -25,6 +25,7 @@ use types::{Apn, Digits, Imsi, Msisdn, ProbeId, Rat};
 struct Instance {
     sessions: u64,
     packets: AtomicU64,
+    events: Events,
 }
 
 fn record(n: u64) -> Record {
@@ -83,11 +84,16 @@ impl Backend for Instance {
     fn identities(&self) -> &Identities {
         &Identities::Clear
     }
+
+    fn events(&self) -> &Events {
+        &self.events
+    }
 }
 
 struct Here {
     folder: TempDir,
     server: Option<Server>,
+    instance: Arc<Instance>,
 }
 
 impl Here {
@@ -99,9 +105,10 @@ impl Here {
             tcp: None,
             limits: Limits::default(),
         };
-        let instance = Instance { sessions, packets: AtomicU64::new(1_000) };
-        let server = serve(&settings, Arc::new(instance)).unwrap();
-        Self { folder, server: Some(server) }
+        let events = Events::new(&Identities::Clear);
+        let instance = Arc::new(Instance { sessions, packets: AtomicU64::new(1_000), events });
+        let server = serve(&settings, Arc::clone(&instance) as _).unwrap();
+        Self { folder, server: Some(server), instance }
     }
 
     fn command(&self, line: &str) -> std::process::Command {
@@ -218,12 +225,56 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
+fn events_come_as_they_happen() {
+    let mut here = Here::new(0);
+    let (mut people, mut scripts) = (here.spawn("events"), here.spawn("events --json"));
+    common::lab::until("both listen", || match here.instance.events.listeners() {
+        2 => Ok(()),
+        other => Err(format!("{other} listeners")),
+    });
+    let imsi = record(0).imsi;
+    let (before, after) = (Some("probe-1"), Some("probe-2"));
+    let events = [
+        Event::SessionLearned { from: 1, correlation_id: 2, imsi, before, after },
+        Event::SessionMoved { correlation_id: 2, imsi: None, before, after },
+        Event::PathRestart { peer: [192, 0, 2, 1].into(), protocol: types::Signalling::Pfcp },
+        Event::AssociationReleased { peers: [[192, 0, 2, 1].into(), [192, 0, 2, 2].into()] },
+        Event::State { ok: false, message: Some("no space left on device") },
+        Event::State { ok: true, message: None },
+        Event::Lost { count: 3 },
+    ];
+    for event in events {
+        here.instance.events.tell(1_700_000_000_008_000_000, event);
+    }
+    let read = |child: &mut Child| -> Vec<String> {
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        lines.take(7).map(|line| line.unwrap() + "\n").collect()
+    };
+    let lines = read(&mut scripts);
+    let first: Value = serde_json::from_str(&lines[0]).unwrap();
+    assert_eq!(
+        (first["event"].as_str(), first["imsi"].as_str()),
+        (Some("session-learned"), Some("001010000000001"))
+    );
+    insta::assert_snapshot!("events_as_lines", lines.concat());
+    insta::assert_snapshot!("events_as_rows", read(&mut people).concat());
+    // Whoever ends it wanted no more; an instance that goes was to go on.
+    let pid = scripts.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    assert_eq!(scripts.wait().unwrap().code(), Some(0));
+    here.server.take().unwrap().stop();
+    let ran = Ran::from(people.wait_with_output().unwrap());
+    ran.fails(1, &["snipe.sock", "the instance has stopped"]);
+}
+
+#[test]
 fn nobody_there_says_what_to_do() {
     let here = Here::new(0);
     for line in [
         "stats --socket nope.sock",
         "sessions list --socket nope.sock",
         "stats --watch 1s --socket nope.sock",
+        "events --socket nope.sock",
     ] {
         let ran = here.run(line);
         ran.fails(1, &["error: cannot connect to nope.sock: No such file or directory"]);
@@ -271,6 +322,7 @@ fn help_has_examples() {
     insta::assert_snapshot!("help_sessions", help("sessions"));
     insta::assert_snapshot!("help_sessions_list", help("sessions list"));
     insta::assert_snapshot!("help_stats", help("stats"));
+    insta::assert_snapshot!("help_events", help("events"));
     for shell in ["bash", "zsh", "fish"] {
         let script = here.run(&format!("completions {shell}")).ok();
         assert!(script.contains("sessions") && script.contains("ue-ip"), "{shell}");

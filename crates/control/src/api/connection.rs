@@ -147,7 +147,7 @@ where
 }
 
 /// Returns when it is time to stop; also when whoever says so has gone.
-async fn told(stop: &mut watch::Receiver<bool>) {
+pub(super) async fn told(stop: &mut watch::Receiver<bool>) {
     // What it returns holds a lock: it does not leave this function.
     let _ = stop.wait_for(|&stop| stop).await;
 }

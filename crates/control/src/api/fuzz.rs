@@ -10,12 +10,13 @@ use tokio::time::timeout;
 use types::ProbeId;
 
 use super::{Backend, Busy, Cursor, Limits, Page, connection, routes};
+use crate::events::Events;
 use crate::identities::Identities;
 use crate::stats::Stats;
 use crate::testing;
 
 /// Three sessions in two slices.
-struct Few(Identities);
+struct Few(Identities, Events);
 
 impl Backend for Few {
     fn stats(&self) -> Stats {
@@ -37,6 +38,10 @@ impl Backend for Few {
     fn identities(&self) -> &Identities {
         &self.0
     }
+
+    fn events(&self) -> &Events {
+        &self.1
+    }
 }
 
 /// Gives these bytes to the handler of a connection, in pieces of `piece` bytes, and returns what it
@@ -49,7 +54,8 @@ pub fn converse(bytes: &[u8], piece: usize) -> Vec<u8> {
     let answer = runtime.block_on(async {
         let (ours, theirs) = tokio::io::duplex(4096);
         let (_stop, stopped) = watch::channel(false);
-        let routes = routes::routes(Arc::new(Few(Identities::Clear)), &limits);
+        let few = Few(Identities::Clear, Events::new(&Identities::Clear));
+        let routes = routes::routes(Arc::new(few), &limits, stopped.clone());
         let limits = limits.clone();
         let served =
             tokio::spawn(async move { connection::converse(theirs, routes, &limits, stopped).await });

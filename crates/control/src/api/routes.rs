@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, RawQuery, Request, State};
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -10,8 +9,11 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
+use axum::{Extension, Router};
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
+use super::events::{Listening, follow};
 use super::query::{SessionQuery, Subscriber};
 use super::stream::{Form, Sessions};
 use super::token::Token;
@@ -26,8 +28,9 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 type Shared = State<Arc<dyn Backend>>;
 
 /// Every path there is.
-fn table() -> [(&'static str, MethodRouter<Arc<dyn Backend>>); 4] {
+fn table() -> [(&'static str, MethodRouter<Arc<dyn Backend>>); 5] {
     [
+        ("/events", get(events)),
         ("/sessions", get(sessions)),
         ("/stats", get(stats)),
         ("/version", get(version)),
@@ -36,12 +39,14 @@ fn table() -> [(&'static str, MethodRouter<Arc<dyn Backend>>); 4] {
 }
 
 /// The API over the Unix socket.
-pub(super) fn routes(backend: Arc<dyn Backend>, limits: &Limits) -> Router {
+pub(super) fn routes(backend: Arc<dyn Backend>, limits: &Limits, stop: watch::Receiver<bool>) -> Router {
+    let listening = Listening { stop, heartbeat: limits.heartbeat, listeners: limits.listeners };
     let routes = table().into_iter().fold(Router::new(), |router, (path, answer)| router.route(path, answer));
     routes
         .method_not_allowed_fallback(wrong_method)
         .fallback(wrong_path)
         .layer(DefaultBodyLimit::max(limits.body_bytes))
+        .layer(Extension(listening))
         .with_state(backend)
 }
 
@@ -139,6 +144,18 @@ async fn sessions(State(backend): Shared, RawQuery(query): RawQuery, headers: He
     }
 }
 
+async fn events(State(backend): Shared, Extension(listening): Extension<Listening>) -> Response {
+    let events = backend.events();
+    if events.listeners() >= listening.listeners {
+        return unavailable(&format!(
+            "{} clients follow the events, and no more can: try again",
+            listening.listeners
+        ));
+    }
+    let frames = events.listen();
+    fresh(HeaderValue::from_static("text/event-stream"), Body::from_stream(follow(frames, listening)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +187,22 @@ mod tests {
         let parameters = document["paths"]["/sessions"]["get"]["parameters"].as_array().unwrap();
         let names: Vec<_> = parameters.iter().map(|parameter| parameter["name"].as_str().unwrap()).collect();
         assert_eq!(names, ["imsi", "ue_ip", "teid", "limit"]);
+    }
+
+    #[test]
+    fn the_description_has_every_event_with_its_fields() {
+        let document = openapi_document();
+        let described = document["components"]["schemas"]["Event"]["oneOf"].as_array().unwrap();
+        let samples = crate::events::tests::samples();
+        assert_eq!(described.len(), samples.len());
+        for (schema, (name, event)) in described.iter().zip(crate::EVENT_NAMES.iter().zip(samples)) {
+            let properties = schema["properties"].as_object().unwrap();
+            assert_eq!(properties["event"]["const"], *name);
+            let written: serde_json::Value =
+                serde_json::from_str(&event.to_json(0, &Identities::Clear)).unwrap();
+            assert!(written.as_object().unwrap().keys().eq(properties.keys()), "{name}");
+            assert!(schema["required"].as_array().unwrap().iter().eq(properties.keys()), "{name}");
+        }
     }
 
     /// Every `$ref` leads somewhere.

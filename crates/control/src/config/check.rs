@@ -542,7 +542,7 @@ fn tracker(table: &Fields<'_, '_>) -> Tracker {
     let controls = [("broadcast", Control::Broadcast), ("follow", Control::Follow)];
     let also = [("sctp", BroadcastAlso::Sctp), ("diameter", BroadcastAlso::Diameter)];
     let unknowns = [("move", Unknown::Move), ("stay", Unknown::Stay)];
-    let tracker = Tracker {
+    Tracker {
         control: table.choice("control", &controls).unwrap_or_default(),
         broadcast_also: table.choices("broadcast_also", &also).map(|list| list.value).unwrap_or_default(),
         hold_ms: table.small("hold_ms", 0..=60_000).unwrap_or(default.hold_ms),
@@ -555,11 +555,7 @@ fn tracker(table: &Fields<'_, '_>) -> Tracker {
             .small("unknown_idle_secs", 1..=IDLE_SECS_MAX)
             .unwrap_or(default.unknown_idle_secs),
         home_plmns: home_plmns(table),
-    };
-    if tracker.unknown == Unknown::Stay {
-        table.not_built("unknown", "sessions that become known move, as with \"move\"", false);
     }
-    tracker
 }
 
 /// Thirty days: the last packet of a tunnel is remembered for 49.

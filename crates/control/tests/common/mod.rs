@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use control::{Backend, Busy, Cursor, Identities, Limits, Page, Server, ServerSettings, Stats, serve};
+use control::{
+    Backend, Busy, Cursor, Events, Identities, Limits, Page, Server, ServerSettings, Stats, serve,
+};
 use session::{FTeidRecord, Filter, Record};
 use tempfile::TempDir;
 use types::{Apn, Digits, Imsi, ProbeId, Rat};
@@ -21,6 +23,7 @@ pub const SLICE: u64 = 300;
 pub struct Instance {
     pub sessions: u64,
     pub identities: Identities,
+    pub events: Events,
     /// What it was asked.
     pub filters: Mutex<Vec<Filter>>,
     /// From this slice on it is busy.
@@ -36,6 +39,7 @@ impl Default for Instance {
         Self {
             sessions: 1_000,
             identities: Identities::Clear,
+            events: Events::new(&Identities::Clear),
             filters: Mutex::default(),
             busy_from: None,
             refusals: AtomicUsize::new(0),
@@ -104,6 +108,10 @@ impl Backend for Instance {
 
     fn identities(&self) -> &Identities {
         &self.identities
+    }
+
+    fn events(&self) -> &Events {
+        &self.events
     }
 }
 

@@ -20,7 +20,7 @@ impl Effects for Silent {
     }
     fn place_ue(&mut self, _: IpAddr, _: Option<&View>) {}
     fn ended(&mut self, _: SessionId) {}
-    fn merged(&mut self, _: SessionId, _: SessionId, _: UeAddress) {}
+    fn merged(&mut self, _: &View, _: &View) {}
     fn folded(&mut self, _: SessionId, _: TunnelId, _: Option<Toward>) {}
 }
 

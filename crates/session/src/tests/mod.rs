@@ -76,8 +76,8 @@ impl Effects for Keeper {
         assert!(self.bound.values().all(|(_, view)| view.session != session), "unbound before");
     }
 
-    fn merged(&mut self, session: SessionId, into: SessionId, _: UeAddress) {
-        self.merged.push((session, into));
+    fn merged(&mut self, from: &View, into: &View) {
+        self.merged.push((from.session, into.session));
     }
 
     fn folded(&mut self, _: SessionId, _: TunnelId, _: Option<Toward>) {

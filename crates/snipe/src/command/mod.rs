@@ -1,6 +1,7 @@
 //! The commands.
 
 mod completions;
+mod events;
 mod files;
 mod generate;
 #[cfg(feature = "dpdk")]
@@ -29,6 +30,7 @@ pub(crate) fn execute(command: &Command) -> Result<(), Failure> {
             RulesCommand::Fields => rules::fields(),
         },
         Command::Stats(args) => stats::stats(args),
+        Command::Events(args) => events::events(args),
         Command::Gen(args) => generate::generate(args),
         Command::Completions(args) => completions::completions(args),
     }

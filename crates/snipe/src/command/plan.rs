@@ -1,7 +1,7 @@
 //! From a configuration to the plan of a dataplane.
 
 use balance::{Balancer, ClusterKey, Group, Member, Mode};
-use control::{BroadcastAlso, Config, Control, Decap, Warning};
+use control::{BroadcastAlso, Config, Control, Decap, Unknown, Warning};
 use pipeline::{ForAll, Plan};
 use session::Limits;
 use types::{Plmn, ProbeId};
@@ -53,6 +53,7 @@ pub(crate) fn plan(config: &Config) -> Plan {
             sctp: tracker.broadcast_also.contains(&BroadcastAlso::Sctp),
             diameter: tracker.broadcast_also.contains(&BroadcastAlso::Diameter),
         },
+        stay: tracker.unknown == Unknown::Stay,
         hold_ns: u64::from(tracker.hold_ms) * 1_000_000,
         hold_bytes: usize::try_from(tracker.hold_bytes).unwrap_or(usize::MAX),
         hold_packets: held_packets(config, 256),

@@ -4,8 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use control::{Backend, Busy, Config, Cursor, Identities, Page, Stats};
-use pipeline::{Accounts, Board, Desk, Inquiry};
+use control::{Backend, Busy, Config, Cursor, Event, Events, Identities, Page, Stats};
+use pipeline::{Accounts, Board, Desk, Inquiry, Listener, What};
 use session::Filter;
 use types::ProbeId;
 
@@ -21,6 +21,7 @@ pub(super) struct Live {
     probes: Vec<String>,
     identities: Identities,
     desk: Mutex<Counter>,
+    events: Events,
 }
 
 /// Where sessions are asked for, one question at a time.
@@ -49,8 +50,45 @@ impl Live {
             counts,
             losses,
             probes: config.probes.iter().map(|probe| probe.name.clone()).collect(),
+            events: Events::new(&Identities::of(config)),
             identities: Identities::of(config),
             desk: Mutex::new(Counter { desk, tickets: 0 }),
+        }
+    }
+
+    /// Tells those who follow what the tracker has told.
+    pub(super) fn pass_on(&self, listener: &mut Listener) {
+        while let Some(event) = listener.next_event() {
+            let name = |probe: Option<ProbeId>| probe.and_then(|probe| self.probe_name(probe));
+            let told = match event.what {
+                What::SessionLearned { from, session, before, after } => Event::SessionLearned {
+                    from,
+                    correlation_id: session.correlation_id,
+                    imsi: session.imsi,
+                    before: name(before),
+                    after: name(after),
+                },
+                What::SessionMoved { session, before, after } => Event::SessionMoved {
+                    correlation_id: session.correlation_id,
+                    imsi: session.imsi,
+                    before: name(Some(before)),
+                    after: name(Some(after)),
+                },
+                What::TunnelRelearned { tunnel, from, session } => Event::TunnelRelearned {
+                    receiver: tunnel.receiver,
+                    teid: tunnel.teid.0,
+                    from,
+                    correlation_id: session.map(|session| session.correlation_id),
+                    imsi: session.and_then(|session| session.imsi),
+                },
+                What::PathRestart { peer, protocol } => Event::PathRestart { peer, protocol },
+                What::AssociationReleased { peers } => Event::AssociationReleased { peers },
+            };
+            self.events.tell(event.time_ns, told);
+        }
+        let count = listener.lost();
+        if count > 0 {
+            self.events.tell_now(Event::Lost { count });
         }
     }
 
@@ -113,5 +151,9 @@ impl Backend for Live {
 
     fn identities(&self) -> &Identities {
         &self.identities
+    }
+
+    fn events(&self) -> &Events {
+        &self.events
     }
 }

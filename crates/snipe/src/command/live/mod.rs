@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use control::{Config, Lcores, Store, Target as To};
+use control::{Backend as _, Config, Events, Lcores, Store, Target as To};
 use dpdk::{Eal, EalError, LcoreError, Pool, PoolConfig};
 use pipeline::{Archive, Desk, Overflow, Wiring, wire_up};
 use types::{LinkType, ProbeId};
@@ -49,6 +49,7 @@ pub(crate) fn run(config: &Config, json: bool) -> Result<(), Failure> {
     let (files, losses) = open_files(config)?;
 
     plan.archive = kept.is_some();
+    plan.events = config.api.is_some();
     let waits = ports.are_file_like();
     plan.overflow = if waits { Overflow::Wait } else { Overflow::Drop };
     plan.ordered = waits;
@@ -63,6 +64,7 @@ pub(crate) fn run(config: &Config, json: bool) -> Result<(), Failure> {
     let store = kept.map(|kept| kept.restore(config, dataplane.tracker()));
     let keeping = store.zip(dataplane.archive.take());
     let desk = std::mem::replace(&mut dataplane.desk, Desk::closed());
+    let mut listener = dataplane.listener.take();
     let backend = Arc::new(Live::new(config, &dataplane.board, ports.counts(), losses, desk));
     // Before the first packet, so that whoever waits for the socket misses none.
     let server = config.api.as_ref().map(|api| control::serve(&api.into(), Arc::clone(&backend) as _));
@@ -84,8 +86,11 @@ pub(crate) fn run(config: &Config, json: bool) -> Result<(), Failure> {
             "stop_when_idle is for ports that read files, and there is none: this ends by a signal"
         );
     }
-    let files = run_cores(&eal, &cores, &mut dataplane, &ports, &stop, config, keeping)?;
-
+    let mut pass_on = || listener.iter_mut().for_each(|listener| backend.pass_on(listener));
+    let watched = Watched { ports: &ports, stop: &stop, config, events: backend.events() };
+    let files = run_cores(&eal, &cores, &mut dataplane, &watched, &mut pass_on, keeping)?;
+    // What the end has brought.
+    pass_on();
     drop(server);
     let interrupted = stop.load(Ordering::Relaxed);
     let stats = backend.final_stats(interrupted);
@@ -205,14 +210,21 @@ fn open_files(config: &Config) -> Result<(Vec<Option<FileProbe>>, Losses), Failu
     Ok((files, losses))
 }
 
+/// What the control thread looks at, and where it tells.
+struct Watched<'a> {
+    ports: &'a Ports,
+    stop: &'a AtomicBool,
+    config: &'a Config,
+    events: &'a Events,
+}
+
 /// Starts the cores, watches over them until it is time to stop, and waits until all of them have.
 fn run_cores(
     eal: &Eal,
     cores: &Cores,
     dataplane: &mut Dataplane,
-    ports: &Ports,
-    stop: &AtomicBool,
-    config: &Config,
+    watched: &Watched<'_>,
+    pass_on: &mut impl FnMut(),
     keeping: Option<(Store, Archive)>,
 ) -> Result<Vec<Option<FileProbe>>, Failure> {
     let phase = Arc::new(Phase::new(dataplane.receivers.len(), dataplane.workers.len()));
@@ -231,10 +243,11 @@ fn run_cores(
         });
         if let Some((store, archive)) = keeping {
             let cores_ended = &cores_ended;
-            scope.spawn(move || state::write(scope, store, archive, cores_ended));
+            let events = watched.events;
+            scope.spawn(move || state::write(scope, store, archive, events, cores_ended));
         }
         if launched.is_ok() {
-            watch(dataplane, ports, stop, config, || running.iter().any(dpdk::Worker::is_finished));
+            watch(dataplane, watched, pass_on, || running.iter().any(dpdk::Worker::is_finished));
         }
         phase.stop();
         let ended: Result<Vec<()>, LcoreError> = running.into_iter().map(dpdk::Worker::join).collect();
@@ -260,15 +273,15 @@ const IDLE: Duration = Duration::from_millis(200);
 /// Returns when it is time to stop.
 fn watch(
     dataplane: &Dataplane,
-    ports: &Ports,
-    stop: &AtomicBool,
-    config: &Config,
+    &Watched { ports, stop, config, .. }: &Watched<'_>,
+    pass_on: &mut impl FnMut(),
     mut core_ended: impl FnMut() -> bool,
 ) {
     let mut seen = ports.read_from_files();
     let mut since = Instant::now();
     while !stop.load(Ordering::Relaxed) && !core_ended() {
         thread::sleep(TICK);
+        pass_on();
         if !config.stop_when_idle || !ports.any_file() {
             continue;
         }

@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use balance::ClusterKey;
-use control::{Checkpoint, Clock, Config, Damage, Origin, StateError, Store};
+use control::{Checkpoint, Clock, Config, Damage, Event, Events, Origin, StateError, Store};
 use pipeline::{Archive, Chunk, Part, Restored, SavedSession, Tracker};
 use types::ProbeId;
 
@@ -147,6 +147,7 @@ struct Writing<'scope, 'env> {
     store: Store,
     archive: Archive,
     sweep: Sweep,
+    events: &'env Events,
     /// Waits for the disk to have a whole checkpoint.
     completing: Option<ScopedJoinHandle<'scope, Result<u64, StateError>>>,
     /// Since when nothing is written, because the disk has refused.
@@ -155,14 +156,23 @@ struct Writing<'scope, 'env> {
 }
 
 /// Writes until `stop` is set and everything is written. `stop` is to be set when the cores have ended.
-pub(super) fn write<'scope>(
-    scope: &'scope Scope<'scope, '_>,
+pub(super) fn write<'scope, 'env>(
+    scope: &'scope Scope<'scope, 'env>,
     store: Store,
     archive: Archive,
+    events: &'env Events,
     stop: &AtomicBool,
 ) {
-    let mut writing =
-        Writing { scope, store, archive, sweep: Sweep::None, completing: None, broken: None, too_long: 0 };
+    let mut writing = Writing {
+        scope,
+        store,
+        archive,
+        events,
+        sweep: Sweep::None,
+        completing: None,
+        broken: None,
+        too_long: 0,
+    };
     // What an earlier run has left becomes one checkpoint: its journals are not read again.
     writing.begin();
     loop {
@@ -230,6 +240,7 @@ impl Writing<'_, '_> {
             Ok(checkpoint) => {
                 if self.broken.take().is_some() {
                     tracing::info!("sessions are kept again");
+                    self.events.tell_now(Event::State { ok: true, message: None });
                 }
                 self.sweep = Sweep::Writing(checkpoint);
                 self.archive.ask_for_all();
@@ -242,11 +253,12 @@ impl Writing<'_, '_> {
     /// record now, so that nothing must be written behind it: it goes on with a new one.
     fn fail(&mut self, error: &StateError) {
         if self.broken.is_none() {
+            let message = failure::chain(error);
             tracing::error!(
-                "{}; sessions are not kept until the disk takes them again: tried every {} s",
-                failure::chain(error),
+                "{message}; sessions are not kept until the disk takes them again: tried every {} s",
                 AGAIN.as_secs()
             );
+            self.events.tell_now(Event::State { ok: false, message: Some(&message) });
         }
         self.broken = Some(Instant::now());
         if matches!(self.sweep, Sweep::Writing(_)) {
