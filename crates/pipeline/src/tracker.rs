@@ -765,9 +765,8 @@ impl Tables {
         if self.restoring && decided.is_some() {
             return decided;
         }
-        if self.stay.is_some()
-            && let Some(verdict) = self.of_stay(view)
-        {
+        let stays = if self.stay.is_some() { self.of_stay(view) } else { None };
+        if let Some(verdict) = stays {
             return verdict;
         }
         let pin = match &view.pin {
