@@ -28,6 +28,7 @@ use types::ProbeId;
 
 use crate::config::{Api, Tcp};
 use crate::events::Events;
+use crate::feed::{Fed, FeedEntry, FeedError};
 use crate::identities::Identities;
 use crate::stats::Stats;
 use socket::SocketFile;
@@ -62,6 +63,12 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Where it tells what happens.
     fn events(&self) -> &Events;
+
+    /// Takes over whose UE addresses are, in this order.
+    ///
+    /// # Errors
+    /// It could not take all of them; those before hold.
+    fn identify(&self, entries: Vec<FeedEntry>) -> Result<Fed, FeedError>;
 }
 
 /// A place in the session table; what it means is the backend's affair.

@@ -6,17 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::body::Bytes;
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, CONNECTION, HOST};
-use hyper::{Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 
 use crate::api::{SOCKET_PATH_BYTES_MAX, SessionQuery};
+use crate::feed::{Fed, FeedEntry};
 use crate::stats::Stats;
 
 /// An instance that says nothing for so long has failed.
@@ -190,7 +191,7 @@ impl Client {
         mut take: impl FnMut(&str) -> io::Result<()>,
     ) -> Result<bool, ClientError> {
         let mut cut: Vec<u8> = Vec::new();
-        let told = self.answer("/events", "text/event-stream", |bytes| {
+        let told = self.answer("/events", "text/event-stream", Bytes::new(), |bytes| {
             cut.extend_from_slice(bytes);
             if cut.len() > LINE_BYTES_MAX {
                 return Err(self.strange(&"a line has no end"));
@@ -213,6 +214,29 @@ impl Client {
         })
     }
 
+    /// Tells whose UE addresses are.
+    ///
+    /// # Errors
+    /// See [`ClientError`]; of a table that is full, [`ClientError::Refused`].
+    pub fn identify(&self, entries: &[FeedEntry]) -> Result<Fed, ClientError> {
+        let list = serde_json::Value::Array(entries.iter().map(FeedEntry::to_json).collect());
+        let mut whole = Vec::new();
+        let take = |bytes: &[u8]| {
+            whole.extend_from_slice(bytes);
+            Ok(())
+        };
+        let asked = self.answer("/identities", "application/json", list.to_string().into(), take);
+        self.runtime.block_on(asked)?;
+        let fed: serde_json::Value = serde_json::from_slice(&whole).map_err(|error| self.strange(&error))?;
+        let number = |field: &str| fed.get(field).and_then(serde_json::Value::as_u64);
+        match (number("accepted"), number("sessions")) {
+            (Some(accepted), Some(sessions)) => {
+                Ok(Fed { accepted: usize::try_from(accepted).unwrap_or(usize::MAX), sessions })
+            }
+            _ => Err(self.strange(&"no numbers")),
+        }
+    }
+
     fn strange(&self, what: &dyn std::fmt::Display) -> ClientError {
         ClientError::Strange { socket: self.socket.clone(), what: what.to_string() }
     }
@@ -224,13 +248,14 @@ impl Client {
         accept: &str,
         take: impl FnMut(&[u8]) -> Result<(), ClientError>,
     ) -> Result<(), ClientError> {
-        self.runtime.block_on(self.answer(path, accept, take))
+        self.runtime.block_on(self.answer(path, accept, Bytes::new(), take))
     }
 
     async fn answer(
         &self,
         path: &str,
         accept: &str,
+        body: Bytes,
         mut take: impl FnMut(&[u8]) -> Result<(), ClientError>,
     ) -> Result<(), ClientError> {
         let stream = self.in_time(UnixStream::connect(&self.socket)).await?;
@@ -239,11 +264,14 @@ impl Client {
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broke_off)?;
         // It ends with the answer; what goes wrong with it shows there too.
         let driven = tokio::spawn(connection);
-        let request = Request::get(path)
+        let method = if body.is_empty() { Method::GET } else { Method::POST };
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
             .header(HOST, "snipe")
             .header(ACCEPT, accept)
             .header(CONNECTION, "close")
-            .body(Empty::<Bytes>::new())
+            .body(Full::new(body))
             .map_err(|error| self.strange(&error))?;
         let answer = self.in_time(sender.send_request(request)).await?.map_err(broke_off)?;
         let status = answer.status();

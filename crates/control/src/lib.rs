@@ -27,6 +27,7 @@ mod api;
 mod client;
 mod config;
 mod events;
+mod feed;
 mod identities;
 mod message;
 mod rule_files;
@@ -50,6 +51,7 @@ pub use config::{
     Tracker, Unknown, parse_duration,
 };
 pub use events::{EVENT_NAMES, Event, Events};
+pub use feed::{Fed, FeedEntry, FeedError, FeedTextError, check_ttl, parse_digits};
 pub use identities::{Identities, Identity, Pseudonym, PseudonymKey};
 pub use message::{ConfigError, Look, Problem, Warning};
 pub use rule_files::{ListCost, RuleCost, load_rules, rule_fields};

@@ -10,7 +10,8 @@
 //!
 //! A file is a header and frames: length (4), CRC-32 (4) of what follows, sequence number (8), payload. A
 //! payload is records: number of the session (4), length (4; 0: it is no more), bytes. The last record of
-//! a number counts. All integers are little-endian. A checkpoint ends with an empty frame; it is complete
+//! a number counts. Numbers of sessions are below 2^28; the four bits above tell another kind of record (8:
+//! entries of an operator's feed), and one that is not known is left alone. All integers are little-endian. A checkpoint ends with an empty frame; it is complete
 //! before it gets its name, so at every instant `checkpoint` and the journals together are startable.
 
 use std::collections::BTreeMap;

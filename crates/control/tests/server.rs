@@ -129,11 +129,15 @@ fn subscribers_with_pseudonyms_are_found_by_them() {
 fn what_cannot_be_asked_is_an_error_in_json() {
     let served = Served::new(Instance::default());
     for (path, status, message) in [
-        ("/", 404, "there is no /; there are /events, /sessions, /stats, /version, /openapi.json"),
+        (
+            "/",
+            404,
+            "there is no /; there are /events, /identities, /sessions, /stats, /version, /openapi.json",
+        ),
         (
             "/sessions/",
             404,
-            "there is no /sessions/; there are /events, /sessions, /stats, /version, /openapi.json",
+            "there is no /sessions/; there are /events, /identities, /sessions, /stats, /version, /openapi.json",
         ),
         ("/sessions?imssi=1", 400, "unknown parameter `imssi`; there are imsi, ue_ip, teid, limit"),
         ("/sessions?limit=many", 400, "limit=many: give a number from 1 on"),

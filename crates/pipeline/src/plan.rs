@@ -8,6 +8,7 @@ use session::{Fill, Limits, Sessions, TableLimits, TunnelLimits, TunnelReader};
 use types::{LinkType, PortId};
 
 use crate::events::{self, Listener};
+use crate::feed::{self, Feeder};
 use crate::follow::Follow;
 use crate::inquiry::{self, Desk};
 use crate::lines::Lines;
@@ -64,6 +65,8 @@ pub struct Plan {
     pub archive: bool,
     /// What happens to sessions is told to a [`Listener`].
     pub events: bool,
+    /// A [`Feeder`] tells whose UE addresses are; for as many as there can be sessions.
+    pub feed: bool,
 }
 
 impl Plan {
@@ -94,6 +97,7 @@ impl Default for Plan {
             keep_ended: true,
             archive: false,
             events: false,
+            feed: false,
         }
     }
 }
@@ -146,6 +150,8 @@ pub struct Wiring<Q: RxQueue, T: TxQueue<Frame = Q::Frame>, S> {
     pub archive: Option<Archive>,
     /// Where another thread hears what happens to sessions, if the plan says so.
     pub listener: Option<Listener>,
+    /// Where another thread tells whose UE addresses are, if the plan says so.
+    pub feeder: Option<Feeder>,
 }
 
 /// Connects receivers, one for each list of sources, with workers, one for each list of targets (a
@@ -264,6 +270,7 @@ where
         desk: keepers.desk,
         archive: keepers.archive,
         listener: keepers.listener,
+        feeder: keepers.feeder,
     })
 }
 
@@ -278,6 +285,7 @@ struct Keepers<F: Frame> {
     desk: Desk,
     archive: Option<Archive>,
     listener: Option<Listener>,
+    feeder: Option<Feeder>,
 }
 
 impl<F: Frame> Keepers<F> {
@@ -309,6 +317,7 @@ impl<F: Frame> Keepers<F> {
         let stay = plan.stay.then(|| Stay::new(limits.sessions_max, pages)).transpose().map_err(no_memory)?;
         let (desk, window) = inquiry::desk();
         let (listener, herald) = plan.events.then(events::herald).unzip();
+        let (feeder, feed) = plan.feed.then(|| feed::feed(limits.sessions_max as usize)).unzip();
         let (archive, scribe) = plan.archive.then(scribe::scribe).unzip();
         let tracker = Tracker::new(tracker::Parts {
             sessions: Sessions::new(
@@ -334,6 +343,7 @@ impl<F: Frame> Keepers<F> {
             scribe,
             stay,
             herald,
+            feed,
         });
         let mut inboxes = Vec::new();
         let mut others = Vec::new();
@@ -346,7 +356,7 @@ impl<F: Frame> Keepers<F> {
         // Handed out from the end.
         others.reverse();
         let first = Some(Keeper::Here { tracker: Box::new(tracker), inboxes });
-        Ok(Self { first, others, tunnels, ues, epochs, lines, desk, archive, listener })
+        Ok(Self { first, others, tunnels, ues, epochs, lines, desk, archive, listener, feeder })
     }
 
     fn next(&mut self, plan: &Plan, drops: &Arc<TxCounters>, board: &mut Board) -> Keeper<F> {

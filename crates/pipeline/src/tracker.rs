@@ -20,6 +20,7 @@ use wire::{Addresses, Fragment};
 
 use crate::accounts::{SessionAccount, SessionBoard};
 use crate::events::{Herald, Named, What};
+use crate::feed::{Feed, FeedEntry};
 use crate::follow::Follow;
 use crate::inquiry::Window;
 use crate::linear::Linear;
@@ -147,6 +148,8 @@ pub(crate) struct Parts {
     pub(crate) stay: Option<Stay>,
     /// Set where somebody wants to know what happens.
     pub(crate) herald: Option<Herald>,
+    /// Set where somebody tells whose UE addresses are.
+    pub(crate) feed: Option<Feed>,
 }
 
 /// A control-plane message in its frame.
@@ -235,6 +238,8 @@ impl Tracker {
                 herald: parts.herald,
                 now_ns: 0,
                 learned: Vec::with_capacity(LEARNED_MAX),
+                feed: parts.feed,
+                nameless: Vec::with_capacity(LEARNED_MAX),
                 folded: HashMap::with_capacity(2 * FOLDED_MAX),
             },
             lines: parts.lines,
@@ -301,6 +306,33 @@ impl Tracker {
             inquiry.next = self.find(&inquiry.filter, inquiry.cursor, &mut inquiry.found);
         });
         self.window = Some(window);
+        self.take_fed();
+    }
+
+    /// Takes over a page of the feed, if there is one.
+    #[inline]
+    fn take_fed(&mut self) {
+        let Some(mut page) = self.tables.feed.as_mut().and_then(Feed::next_page) else { return };
+        page.sessions = page.entries.iter().map(|entry| self.feed(entry)).sum();
+        if let Some(feed) = &mut self.tables.feed {
+            feed.give_back(page);
+        }
+    }
+
+    /// Takes over an entry of the feed. Returns how many sessions got something of it.
+    pub fn feed(&mut self, entry: &FeedEntry) -> u64 {
+        let Self { sessions, tables, .. } = self;
+        let Some(feed) = &mut tables.feed else { return 0 };
+        feed.put(entry);
+        if entry.identity.is_none() {
+            return 0;
+        }
+        let mut named = 0;
+        for session in sessions.sessions_at(entry.ue) {
+            named += u64::from(tables.identify(sessions, session));
+        }
+        self.settle();
+        named
     }
 
     /// Finds a control-plane message in its frame, and asks for the memory that following it will need.
@@ -551,6 +583,9 @@ impl Tracker {
         for session in self.tables.moves.drain(..) {
             self.sessions.mark_changed(session);
         }
+        while let Some(session) = self.tables.nameless.pop() {
+            self.tables.identify(&mut self.sessions, session);
+        }
         self.tables.stay.iter_mut().for_each(Stay::end);
         self.tables.tell_learned(&self.sessions);
         while let Some(session) = self.sessions.next_ended() {
@@ -658,6 +693,10 @@ struct Tables {
     now_ns: u64,
     /// Sessions that have become known in the message in hand.
     learned: Vec<Learned>,
+    /// Set where somebody tells whose UE addresses are.
+    feed: Option<Feed>,
+    /// Sessions of nobody known that have an address now.
+    nameless: Vec<SessionId>,
     /// Uplink and downlink packets and bytes of endpoints that left their session's record.
     folded: HashMap<SessionId, [(u64, u64); 2]>,
 }
@@ -726,9 +765,8 @@ impl Tables {
         if self.restoring && decided.is_some() {
             return decided;
         }
-        if self.stay.is_some()
-            && let Some(verdict) = self.of_stay(view)
-        {
+        let stays = if self.stay.is_some() { self.of_stay(view) } else { None };
+        if let Some(verdict) = stays {
             return verdict;
         }
         let pin = match &view.pin {
@@ -911,6 +949,28 @@ impl Tables {
         }
     }
 
+    /// Remembers a session of nobody known, for whom the feed may have a name.
+    fn wants_name(&mut self, view: &View) {
+        let is_fed = self.feed.as_ref().is_some_and(|feed| !feed.is_empty());
+        if is_fed
+            && matches!(view.pin, Pin::Ue { .. })
+            && self.nameless.len() < LEARNED_MAX
+            && self.nameless.last() != Some(&view.session)
+        {
+            self.nameless.push(view.session);
+        }
+    }
+
+    /// Gives a session what the feed says of its addresses. Returns whether anything is new.
+    fn identify(&mut self, sessions: &mut Sessions, session: SessionId) -> bool {
+        let Some(feed) = &self.feed else { return false };
+        let names = sessions.names(session);
+        let Some(&told) = addresses(sessions.ue(session)).find_map(|ue| feed.find(ue, &names)) else {
+            return false;
+        };
+        sessions.identify(session, &told, self)
+    }
+
     #[inline]
     fn tell_learned(&mut self, sessions: &Sessions) {
         while let Some(Learned { session, from, before }) = self.learned.pop() {
@@ -975,6 +1035,7 @@ impl Effects for Tables {
         if self.tunnels.insert(key, tunnel.0).is_err() {
             self.tunnels_full += 1;
         }
+        self.wants_name(view);
         self.bound.push(key);
     }
 
@@ -992,6 +1053,7 @@ impl Effects for Tables {
                 let verdict = self.verdict(view);
                 self.settle_probe(view, verdict);
                 self.set_place(address, Place { session: view.session, known: view.known });
+                self.wants_name(view);
             }
             None => {
                 self.ues.remove(packed(address));
@@ -1118,6 +1180,8 @@ fn addresses(ue: UeAddress) -> impl Iterator<Item = IpAddr> {
     ue.v4.map(IpAddr::V4).into_iter().chain(ue.v6.map(IpAddr::V6))
 }
 
+#[cfg(test)]
+mod feed_tests;
 #[cfg(test)]
 mod stay_tests;
 

@@ -71,7 +71,9 @@ fn allocations(workers: usize, mode: Mode, decap: Decap, how: Impairments, follo
     let all = packets.len() as u64;
     // A session that has ended is written down where that is asked for, which takes memory for each.
     let for_all = ForAll { sctp: follow, diameter: follow };
-    let plan = Plan { keep_ended: false, follow, for_all, ..plan(4, mode) };
+    // With all that the tracker does besides.
+    let (stay, events, feed) = (follow, true, true);
+    let plan = Plan { keep_ended: false, follow, for_all, stay, events, feed, ..plan(4, mode) };
     let sponge = |shared| Sponge { bytes: 0, shared };
     let targets =
         || vec![Target::Port(sponge(true)), Target::Port(sponge(false)), Target::Writer, Target::Null];

@@ -40,6 +40,7 @@ mod arena;
 mod changed;
 mod effects;
 mod endpoints;
+mod fed;
 mod gtpv1;
 mod gtpv2;
 mod index;
@@ -62,6 +63,7 @@ mod transactions;
 mod unknown;
 
 pub use effects::{Counters, Effects, Full, Limits, Loss, Pin, Refused, SessionId, TunnelId, View};
+pub use fed::Identity;
 pub use record::{BearerRecord, FTeidRecord, Filter, Record, State};
 pub use relearn::Contradiction;
 pub use report::Cursor;

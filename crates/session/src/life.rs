@@ -246,8 +246,15 @@ impl State {
 
     /// The identity of two sessions in one: what is missing comes from the other.
     fn unite(&mut self, from: u32, into: u32, old: &Session, effects: &mut impl Effects) {
+        if old.imsi != Digits::NONE && !old.has(Session::FED) {
+            self.forget_fed(into);
+        }
         let session = self.sessions.at_mut(into);
         session.active_ns = session.active_ns.max(old.active_ns);
+        if old.has(Session::FED) && session.imsi == Digits::NONE {
+            session.imsi = old.imsi;
+            session.set(Session::FED);
+        }
         if old.has(Session::KNOWN) {
             session.created_ns = session.created_ns.min(old.created_ns);
             session.set(old.halves());

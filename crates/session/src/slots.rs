@@ -77,6 +77,8 @@ impl Session {
     pub(crate) const IN_V6: u16 = 1 << 7;
     /// Signalling told the addresses of its UE; else they are known by packets.
     pub(crate) const UE_TOLD: u16 = 1 << 12;
+    /// Its IMSI was told by an operator's feed.
+    pub(crate) const FED: u16 = 1 << 13;
     const AREA: u16 = 1 << 8;
     const CELL: u16 = 1 << 9;
     const SLICE: u16 = 1 << 10;

@@ -21,7 +21,7 @@ use crate::slots::{Pfcp, RuleSlot, SeidSlot, Session};
 pub(crate) type Targets = ArrayVec<u32, 16>;
 
 /// Sessions with one IMSI or one UE address that are looked at. More are not found by it.
-const SAME_MAX: usize = 32;
+pub(crate) const SAME_MAX: usize = 32;
 /// Names of access points and network instances.
 const NAMES_MAX: u32 = u16::MAX as u32;
 
@@ -179,7 +179,9 @@ impl State {
 
     pub(crate) fn who(&self, session: u32) -> Who {
         let session = self.sessions.at(session);
-        Who { imsi: session.imsi, ue: session.ue(), seen: !session.has(Session::KNOWN) }
+        // What a feed says speaks against nothing that signalling says.
+        let imsi = if session.has(Session::FED) { Digits::NONE } else { session.imsi };
+        Who { imsi, ue: session.ue(), seen: !session.has(Session::KNOWN) }
     }
 
     pub(crate) fn view(&self, slot: u32, toward: Option<Toward>) -> View {
@@ -524,8 +526,11 @@ impl State {
 
     /// Sets the subscriber of a session that has none yet.
     pub(crate) fn set_imsi(&mut self, slot: u32, imsi: Option<Imsi>) -> bool {
-        let session = self.sessions.at_mut(slot);
         let Some(Imsi(imsi)) = imsi else { return false };
+        if imsi != Digits::NONE {
+            self.forget_fed(slot);
+        }
+        let session = self.sessions.at_mut(slot);
         if session.imsi != Digits::NONE || imsi == Digits::NONE {
             return false;
         }

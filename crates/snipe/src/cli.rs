@@ -44,6 +44,7 @@ pub(crate) enum Command {
     Sessions(Sessions),
     Stats(Stats),
     Events(Events),
+    Identities(Identities),
     Gen(Gen),
     Completions(Completions),
 }
@@ -298,6 +299,90 @@ pub(crate) struct Events {
     pub(crate) json: bool,
     #[command(flatten)]
     pub(crate) instance: Instance,
+}
+
+/// Tell a running instance whose UE addresses are
+///
+/// For sessions whose signalling names no subscriber, as N4 often does: those with the address, now or
+/// as long as the entry holds, get what it says, and go to the probe of the IMSI. What signalling
+/// has told is never overwritten. A newer entry of the same address and network instance takes the
+/// place of the older.
+#[derive(Debug, Args)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "\
+Examples:
+  snipe identities add --ue-ip 10.0.1.0 --imsi 001010000000001 --ttl 10m
+  snipe identities load feed.json"
+)]
+pub(crate) struct Identities {
+    #[command(subcommand)]
+    pub(crate) command: IdentitiesCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IdentitiesCommand {
+    Add(IdentitiesAdd),
+    Load(IdentitiesLoad),
+}
+
+/// Tell whose one UE address is
+///
+/// At least one of --imsi, --msisdn and --imei is to be given.
+#[derive(Debug, Args)]
+#[command(
+    group(clap::ArgGroup::new("identity").required(true).multiple(true).args(["imsi", "msisdn", "imei"])),
+    after_help = "\
+Examples:
+  snipe identities add --ue-ip 10.0.1.0 --imsi 001010000000001
+  snipe identities add --ue-ip 2001:db8:1::/64 --network-instance internet --imsi 001010000000001 --ttl 10m"
+)]
+pub(crate) struct IdentitiesAdd {
+    /// The UE's address; IPv6 by its prefix of 64 bits
+    #[arg(long, value_name = "IP", value_parser = control::parse_ue_ip)]
+    pub(crate) ue_ip: IpAddr,
+    /// Only in sessions of this network instance or APN
+    #[arg(long, value_name = "NAME", value_parser = parse_network)]
+    pub(crate) network_instance: Option<types::Apn>,
+    /// Subscriber: 6 to 15 digits
+    #[arg(long, value_name = "IMSI", value_parser = |text: &str| control::parse_digits(text, 6, 15))]
+    pub(crate) imsi: Option<types::Digits>,
+    /// Subscriber's number: 3 to 15 digits
+    #[arg(long, value_name = "MSISDN", value_parser = |text: &str| control::parse_digits(text, 3, 15))]
+    pub(crate) msisdn: Option<types::Digits>,
+    /// Equipment: 14 to 16 digits
+    #[arg(long, value_name = "IMEI", value_parser = |text: &str| control::parse_digits(text, 14, 16))]
+    pub(crate) imei: Option<types::Digits>,
+    /// How long it holds; a session that has got it keeps it
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = parse_ttl)]
+    pub(crate) ttl: Duration,
+    #[command(flatten)]
+    pub(crate) instance: Instance,
+}
+
+/// Tell what a file says: a list as POST /identities takes it
+///
+/// [{ "ue_ip": "10.0.1.0", "network_instance": "internet", "imsi": "001010000000001", "msisdn": "46700000001",
+/// "imei": "35000000000000", "ttl": "10m" }]; ue_ip and one of imsi, msisdn and imei must be there.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  snipe identities load feed.json
+  radius-to-json | snipe identities load -")]
+pub(crate) struct IdentitiesLoad {
+    /// The file; - is the standard input
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) instance: Instance,
+}
+
+fn parse_network(text: &str) -> Result<types::Apn, &'static str> {
+    types::Apn::from_text(text.as_bytes()).ok_or("give 1 to 100 visible ASCII characters, like internet")
+}
+
+fn parse_ttl(text: &str) -> Result<Duration, String> {
+    control::check_ttl(control::parse_duration(text)?)
 }
 
 /// Write a synthetic mobile-core capture, and its ground truth as JSON beside it

@@ -47,7 +47,6 @@ impl Failure {
     }
 
     /// The same, with what it is about in front.
-    #[cfg_attr(not(feature = "dpdk"), allow(dead_code, reason = "only live runs need it"))]
     pub(crate) fn about(mut self, what: impl Display) -> Self {
         self.message = format!("{what}: {}", self.message);
         self

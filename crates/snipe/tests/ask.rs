@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 
 use common::{Ran, command};
 use control::{
-    Backend, Busy, ByClass, Cursor, Event, Events, Identities, Limits, Page, ProbeStats, Server,
-    ServerSettings, SessionJson, Stats, serve,
+    Backend, Busy, ByClass, Cursor, Event, Events, Fed, FeedEntry, FeedError, Identities, Limits, Page,
+    ProbeStats, Server, ServerSettings, SessionJson, Stats, serve,
 };
 use serde_json::Value;
 use session::{Filter, Record, State};
@@ -87,6 +87,11 @@ impl Backend for Instance {
 
     fn events(&self) -> &Events {
         &self.events
+    }
+
+    fn identify(&self, entries: Vec<FeedEntry>) -> Result<Fed, FeedError> {
+        let fed = Fed { accepted: entries.len().min(1_500), sessions: 1 };
+        if entries.len() > 1_500 { Err(FeedError::Full(fed)) } else { Ok(fed) }
     }
 }
 
@@ -268,6 +273,21 @@ fn events_come_as_they_happen() {
 }
 
 #[test]
+fn identities_are_told() {
+    let here = Here::new(0);
+    let said = here.run("identities add --ue-ip 10.0.1.0 --imsi 001010000000001 --ttl 10m").ok();
+    assert_eq!(said, "1 entry taken; 1 session named by them\n");
+    let entry = "{\"ue_ip\":\"10.0.1.0\",\"imsi\":\"001010000000001\"}";
+    let file = here.folder.path().join("feed.json");
+    std::fs::write(&file, format!("[{}{entry}]", format!("{entry},").repeat(2_499))).unwrap();
+    let said = here.run("identities load feed.json").ok();
+    assert_eq!(said, "2500 entries taken; 3 sessions named by them\n");
+    std::fs::write(&file, format!("[{entry},{{\"ue_ip\":\"10.0.1\"}}]")).unwrap();
+    here.run("identities load feed.json").fails(2, &["feed.json: entry 2: ue_ip: give an address"]);
+    here.run("identities load none.json").fails(2, &["none.json: cannot read: No such file"]);
+}
+
+#[test]
 fn nobody_there_says_what_to_do() {
     let here = Here::new(0);
     for line in [
@@ -275,6 +295,7 @@ fn nobody_there_says_what_to_do() {
         "sessions list --socket nope.sock",
         "stats --watch 1s --socket nope.sock",
         "events --socket nope.sock",
+        "identities add --ue-ip 10.0.1.0 --imsi 001010000000001 --socket nope.sock",
     ] {
         let ran = here.run(line);
         ran.fails(1, &["error: cannot connect to nope.sock: No such file or directory"]);
@@ -300,6 +321,10 @@ fn a_wrong_question_says_what_is_possible() {
         ("sessions list extra", &["extra"]),
         ("sessions", &["list", "Examples"]),
         ("sessions lst", &["lst", "list"]),
+        ("identities", &["add", "load", "Examples"]),
+        ("identities add --ue-ip 10.0.1.0", &["--imsi", "--msisdn", "--imei"]),
+        ("identities add --ue-ip 10.0.1.0 --imsi 12", &["--imsi", "6 to 15 digits"]),
+        ("identities add --ue-ip 10.0.1.0 --imsi 001010000000001 --ttl 10", &["--ttl", "\"10s\""]),
         ("stats --watch 1", &["--watch", "\"1s\""]),
         ("stats --watch 1ms", &["100ms or more"]),
         // This instance writes clear identities: nobody has a pseudonym there.
@@ -323,6 +348,9 @@ fn help_has_examples() {
     insta::assert_snapshot!("help_sessions_list", help("sessions list"));
     insta::assert_snapshot!("help_stats", help("stats"));
     insta::assert_snapshot!("help_events", help("events"));
+    insta::assert_snapshot!("help_identities", help("identities"));
+    insta::assert_snapshot!("help_identities_add", help("identities add"));
+    insta::assert_snapshot!("help_identities_load", help("identities load"));
     for shell in ["bash", "zsh", "fish"] {
         let script = here.run(&format!("completions {shell}")).ok();
         assert!(script.contains("sessions") && script.contains("ue-ip"), "{shell}");

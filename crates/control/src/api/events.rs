@@ -22,6 +22,7 @@ pub(super) struct Listening {
     pub(super) stop: watch::Receiver<bool>,
     pub(super) heartbeat: Duration,
     pub(super) listeners: usize,
+    pub(super) body_bytes: usize,
 }
 
 struct Stage {

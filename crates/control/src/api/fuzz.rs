@@ -11,6 +11,7 @@ use types::ProbeId;
 
 use super::{Backend, Busy, Cursor, Limits, Page, connection, routes};
 use crate::events::Events;
+use crate::feed::{Fed, FeedEntry, FeedError};
 use crate::identities::Identities;
 use crate::stats::Stats;
 use crate::testing;
@@ -41,6 +42,10 @@ impl Backend for Few {
 
     fn events(&self) -> &Events {
         &self.1
+    }
+
+    fn identify(&self, entries: Vec<FeedEntry>) -> Result<Fed, FeedError> {
+        Ok(Fed { accepted: entries.len(), sessions: 0 })
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::{DefaultBodyLimit, RawQuery, Request, State};
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, get, post};
 use axum::{Extension, Router};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
@@ -18,6 +18,7 @@ use super::query::{SessionQuery, Subscriber};
 use super::stream::{Form, Sessions};
 use super::token::Token;
 use super::{Backend, Limits};
+use crate::feed::{Fed, FeedEntry, FeedError};
 use crate::identities::Identities;
 
 /// The description of this interface.
@@ -28,9 +29,10 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 type Shared = State<Arc<dyn Backend>>;
 
 /// Every path there is.
-fn table() -> [(&'static str, MethodRouter<Arc<dyn Backend>>); 5] {
+fn table() -> [(&'static str, MethodRouter<Arc<dyn Backend>>); 6] {
     [
         ("/events", get(events)),
+        ("/identities", post(identities)),
         ("/sessions", get(sessions)),
         ("/stats", get(stats)),
         ("/version", get(version)),
@@ -40,7 +42,12 @@ fn table() -> [(&'static str, MethodRouter<Arc<dyn Backend>>); 5] {
 
 /// The API over the Unix socket.
 pub(super) fn routes(backend: Arc<dyn Backend>, limits: &Limits, stop: watch::Receiver<bool>) -> Router {
-    let listening = Listening { stop, heartbeat: limits.heartbeat, listeners: limits.listeners };
+    let listening = Listening {
+        stop,
+        heartbeat: limits.heartbeat,
+        listeners: limits.listeners,
+        body_bytes: limits.body_bytes,
+    };
     let routes = table().into_iter().fold(Router::new(), |router, (path, answer)| router.route(path, answer));
     routes
         .method_not_allowed_fallback(wrong_method)
@@ -140,6 +147,42 @@ async fn sessions(State(backend): Shared, RawQuery(query): RawQuery, headers: He
     match Sessions::begin(backend, query, form).await {
         Ok(answer) => fresh(HeaderValue::from_static(form.name()), Body::from_stream(answer)),
         Err(error) if error.is_busy() => unavailable(&error.to_string()),
+        Err(_) => failed(),
+    }
+}
+
+async fn identities(
+    State(backend): Shared,
+    Extension(listening): Extension<Listening>,
+    body: Body,
+) -> Response {
+    let most = listening.body_bytes;
+    let Ok(body): Result<Bytes, _> = axum::body::to_bytes(body, most).await else {
+        let message =
+            format!("the body is longer than {most} bytes, or broke off: send fewer entries at a time");
+        return refuse(StatusCode::PAYLOAD_TOO_LARGE, &message);
+    };
+    let entries = match FeedEntry::parse_list(&body) {
+        Ok(entries) => entries,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    let answer = |status, error: Option<String>, Fed { accepted, sessions }| {
+        let mut body = serde_json::json!({ "accepted": accepted, "sessions": sessions });
+        if let (Some(error), Some(body)) = (error, body.as_object_mut()) {
+            body.insert("error".to_owned(), error.into());
+        }
+        (status, fresh(JSON, body.to_string() + "\n")).into_response()
+    };
+    match spawn_blocking(move || backend.identify(entries)).await {
+        Ok(Ok(fed)) => answer(StatusCode::OK, None, fed),
+        Ok(Err(error @ FeedError::Busy(fed))) => {
+            let mut answer = answer(StatusCode::SERVICE_UNAVAILABLE, Some(error.to_string()), fed);
+            answer.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            answer
+        }
+        Ok(Err(error @ FeedError::Full(fed))) => {
+            answer(StatusCode::INSUFFICIENT_STORAGE, Some(error.to_string()), fed)
+        }
         Err(_) => failed(),
     }
 }

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use control::{
-    Backend, Busy, Cursor, Events, Identities, Limits, Page, Server, ServerSettings, Stats, serve,
+    Backend, Busy, Cursor, Events, Fed, FeedEntry, FeedError, Identities, Limits, Page, Server,
+    ServerSettings, Stats, serve,
 };
 use session::{FTeidRecord, Filter, Record};
 use tempfile::TempDir;
@@ -112,6 +113,11 @@ impl Backend for Instance {
 
     fn events(&self) -> &Events {
         &self.events
+    }
+
+    fn identify(&self, entries: Vec<FeedEntry>) -> Result<Fed, FeedError> {
+        let fed = Fed { accepted: entries.len().min(1_500), sessions: 1 };
+        if entries.len() > 1_500 { Err(FeedError::Full(fed)) } else { Ok(fed) }
     }
 }
 

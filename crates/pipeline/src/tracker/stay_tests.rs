@@ -26,28 +26,28 @@ impl batch::Sink for Nowhere {
 }
 
 /// A tracker that messages and packets are told to.
-struct Net {
+pub(super) struct Net {
     wiring: Wiring<MemoryRx, batch::NoPort<HeapFrame>, Nowhere>,
     now: u64,
     sequence: u32,
 }
 
-fn plan(stay: bool) -> Plan {
+pub(super) fn plan(stay: bool) -> Plan {
     let cluster = ClusterKey::new("test");
     let member = |n| Member::new(&cluster, ProbeId(n as u8), &format!("probe-{n}"), 1);
     let group = Group::new(Mode::Session, (0..PROBES).map(member).collect());
     Plan { balancer: Balancer::new(vec![group], 0), probes: PROBES, cluster, stay, ..Plan::default() }
 }
 
-fn imsi(n: u32) -> Imsi {
+pub(super) fn imsi(n: u32) -> Imsi {
     Imsi(Digits::from_text(format!("0010100000{n:05}").as_bytes()).unwrap())
 }
 
-fn v4(n: u32) -> Ipv4Addr {
+pub(super) fn v4(n: u32) -> Ipv4Addr {
     Ipv4Addr::new(10, 9, (n >> 8) as u8, n as u8)
 }
 
-fn v6(n: u32) -> std::net::Ipv6Addr {
+pub(super) fn v6(n: u32) -> std::net::Ipv6Addr {
     std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, n as u16, 0, 0, 0, 0)
 }
 
@@ -74,11 +74,11 @@ fn bearer(nsapi: u8, end: FTeid) -> Bearer {
 }
 
 impl Net {
-    fn new(stay: bool) -> Self {
+    pub(super) fn new(stay: bool) -> Self {
         Self::with(&plan(stay))
     }
 
-    fn with(plan: &Plan) -> Self {
+    pub(super) fn with(plan: &Plan) -> Self {
         let queue = MemoryRx::new(Vec::<(u64, Vec<u8>)>::new());
         let sources = vec![vec![Source { queue, port: types::PortId(0), decap: wire::Decap::default() }]];
         let targets = vec![(0..PROBES).map(|_| Target::Writer).collect()];
@@ -87,12 +87,12 @@ impl Net {
         Self { wiring: wire_up(plan, sources, targets, sinks, || pool.clone()).unwrap(), now: S, sequence: 0 }
     }
 
-    fn tracker(&mut self) -> &mut Tracker {
+    pub(super) fn tracker(&mut self) -> &mut Tracker {
         self.wiring.tracker().unwrap()
     }
 
     /// Packets of a tunnel that nobody has told of, with this address of their UE.
-    fn seen(&mut self, teid: u32, ue: IpAddr) -> ProbeId {
+    pub(super) fn seen(&mut self, teid: u32, ue: IpAddr) -> ProbeId {
         self.now += S;
         let now = self.now;
         let key = TunnelKey { receiver: GGSN, teid: Teid(teid) };
@@ -103,7 +103,7 @@ impl Net {
         self.probe_of(teid)
     }
 
-    fn probe_of(&mut self, teid: u32) -> ProbeId {
+    pub(super) fn probe_of(&mut self, teid: u32) -> ProbeId {
         let filter = Filter { teid: Some(Teid(teid)), ..Filter::default() };
         let mut found = Vec::new();
         self.tracker().find(&filter, Cursor::default(), &mut found);
@@ -123,7 +123,7 @@ impl Net {
     }
 
     /// A PDP context. `teid` is the GGSN's of the user plane.
-    fn create(&mut self, n: u32, nsapi: u8, ue: UeAddress, teid: u32) {
+    pub(super) fn create(&mut self, n: u32, nsapi: u8, ue: UeAddress, teid: u32) {
         let bearer = |end| bearer(nsapi, end);
         let base = teid * 16;
         let mut request = message(16, (SGSN, GGSN), 0);
@@ -151,7 +151,7 @@ impl Net {
     }
 
     /// A PDU session of N4, whose uplink tunnels end at the GGSN's address.
-    fn establish(&mut self, n: Option<u32>, ue: UeAddress, teids: &[u32]) {
+    pub(super) fn establish(&mut self, n: Option<u32>, ue: UeAddress, teids: &[u32]) {
         let smf = SGSN;
         let message = |kind, (source, destination): (IpAddr, IpAddr), seid| SessionEvent {
             protocol: Signalling::Pfcp,
@@ -196,13 +196,13 @@ impl Net {
         self.tracker().not_found(key, now);
     }
 
-    fn moved(&mut self) -> u64 {
+    pub(super) fn moved(&mut self) -> u64 {
         self.tracker().tables.moved
     }
 
     /// The counts by probe are those of the sessions.
     #[track_caller]
-    fn counts_close(&mut self) {
+    pub(super) fn counts_close(&mut self) {
         let tracker = self.tracker();
         let mut records = Vec::new();
         tracker.find(&Filter::default(), Cursor::default(), &mut records);
@@ -215,11 +215,11 @@ impl Net {
     }
 }
 
-fn ue(n: u32) -> UeAddress {
+pub(super) fn ue(n: u32) -> UeAddress {
     UeAddress { v4: Some(v4(n)), v6: Some(v6(n)) }
 }
 
-fn own(n: u32) -> ProbeId {
+pub(super) fn own(n: u32) -> ProbeId {
     let plan = plan(false);
     plan.balancer.session(plan.cluster.pin_subscriber(imsi(n))).unwrap().first
 }

@@ -4,6 +4,7 @@ mod completions;
 mod events;
 mod files;
 mod generate;
+mod identities;
 #[cfg(feature = "dpdk")]
 mod live;
 mod paced;
@@ -14,7 +15,7 @@ mod run;
 mod sessions;
 mod stats;
 
-use crate::cli::{Command, RulesCommand, SessionsCommand};
+use crate::cli::{Command, IdentitiesCommand, RulesCommand, SessionsCommand};
 use crate::failure::Failure;
 
 /// Does what the command line says.
@@ -31,6 +32,10 @@ pub(crate) fn execute(command: &Command) -> Result<(), Failure> {
         },
         Command::Stats(args) => stats::stats(args),
         Command::Events(args) => events::events(args),
+        Command::Identities(args) => match &args.command {
+            IdentitiesCommand::Add(args) => identities::add(args),
+            IdentitiesCommand::Load(args) => identities::load(args),
+        },
         Command::Gen(args) => generate::generate(args),
         Command::Completions(args) => completions::completions(args),
     }

@@ -4,12 +4,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use control::{Backend, Busy, Config, Cursor, Event, Events, Identities, Page, Stats};
+use control::{
+    Backend, Busy, Config, Cursor, Event, Events, Fed, FeedEntry, FeedError, Identities, Page, Stats,
+};
 use pipeline::{Accounts, Board, Desk, Inquiry, Listener, What};
 use session::Filter;
 use types::ProbeId;
 
 use super::Losses;
+use super::feed::Feed;
 use super::ports::Counts;
 use crate::output;
 
@@ -22,6 +25,7 @@ pub(super) struct Live {
     identities: Identities,
     desk: Mutex<Counter>,
     events: Events,
+    feed: Arc<Feed>,
 }
 
 /// Where sessions are asked for, one question at a time.
@@ -44,12 +48,14 @@ impl Live {
         counts: Counts,
         losses: Losses,
         desk: Desk,
+        feed: Arc<Feed>,
     ) -> Self {
         Self {
             board: Arc::clone(board),
             counts,
             losses,
             probes: config.probes.iter().map(|probe| probe.name.clone()).collect(),
+            feed,
             events: Events::new(&Identities::of(config)),
             identities: Identities::of(config),
             desk: Mutex::new(Counter { desk, tickets: 0 }),
@@ -155,5 +161,9 @@ impl Backend for Live {
 
     fn events(&self) -> &Events {
         &self.events
+    }
+
+    fn identify(&self, entries: Vec<FeedEntry>) -> Result<Fed, FeedError> {
+        self.feed.identify(&entries)
     }
 }

@@ -2,20 +2,21 @@
 
 mod backend;
 mod cores;
+mod feed;
 mod ports;
 mod state;
 
 use std::fs;
 use std::hash::{BuildHasher as _, RandomState};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use control::{Backend as _, Config, Events, Lcores, Store, Target as To};
+use control::{Backend as _, Config, Events, Lcores, Target as To};
 use dpdk::{Eal, EalError, LcoreError, Pool, PoolConfig};
-use pipeline::{Archive, Desk, Overflow, Wiring, wire_up};
+use pipeline::{Desk, Overflow, Wiring, wire_up};
 use types::{LinkType, ProbeId};
 
 use crate::command::files::{FileProbe, InUse, Lost};
@@ -24,6 +25,7 @@ use crate::failure::{self, Failure};
 use crate::{output, signals};
 use backend::Live;
 use cores::{Cores, Phase};
+use feed::Feed;
 use ports::{Devices, Ports};
 
 type Dataplane = Wiring<dpdk::RxQueue, dpdk::TxQueue, FileProbe>;
@@ -50,6 +52,7 @@ pub(crate) fn run(config: &Config, json: bool) -> Result<(), Failure> {
 
     plan.archive = kept.is_some();
     plan.events = config.api.is_some();
+    plan.feed = config.api.is_some() || kept.as_ref().is_some_and(state::Found::has_identities);
     let waits = ports.are_file_like();
     plan.overflow = if waits { Overflow::Wait } else { Overflow::Drop };
     plan.ordered = waits;
@@ -61,11 +64,26 @@ pub(crate) fn run(config: &Config, json: bool) -> Result<(), Failure> {
     let targets = (0..lcores.workers.len()).map(|_| ports.targets(config)).collect();
     let mut dataplane: Dataplane = wire_up(&plan, sources, targets, files, || pool.clone())
         .map_err(|error| Failure::work(failure::chain(&error)))?;
-    let store = kept.map(|kept| kept.restore(config, dataplane.tracker()));
-    let keeping = store.zip(dataplane.archive.take());
+    let (store, identities) = kept.map(|kept| kept.restore(config, dataplane.tracker())).unzip();
+    let (journal, changes) = mpsc::channel();
+    let feeder = dataplane.feeder.take();
+    let feed = Arc::new(Feed::new(
+        config.tracker.sessions_max,
+        feeder,
+        store.is_some().then_some(journal),
+        identities.unwrap_or_default(),
+        dataplane.tracker(),
+    ));
+    let keeping = store.zip(dataplane.archive.take()).map(|(store, archive)| state::Keeping {
+        store,
+        archive,
+        feed: Arc::clone(&feed),
+        changes,
+    });
     let desk = std::mem::replace(&mut dataplane.desk, Desk::closed());
     let mut listener = dataplane.listener.take();
-    let backend = Arc::new(Live::new(config, &dataplane.board, ports.counts(), losses, desk));
+    let backend =
+        Arc::new(Live::new(config, &dataplane.board, ports.counts(), losses, desk, Arc::clone(&feed)));
     // Before the first packet, so that whoever waits for the socket misses none.
     let server = config.api.as_ref().map(|api| control::serve(&api.into(), Arc::clone(&backend) as _));
     let server = server.transpose().map_err(|error| Failure::work(failure::chain(&error)))?;
@@ -86,7 +104,10 @@ pub(crate) fn run(config: &Config, json: bool) -> Result<(), Failure> {
             "stop_when_idle is for ports that read files, and there is none: this ends by a signal"
         );
     }
-    let mut pass_on = || listener.iter_mut().for_each(|listener| backend.pass_on(listener));
+    let mut pass_on = || {
+        listener.iter_mut().for_each(|listener| backend.pass_on(listener));
+        feed.expire();
+    };
     let watched = Watched { ports: &ports, stop: &stop, config, events: backend.events() };
     let files = run_cores(&eal, &cores, &mut dataplane, &watched, &mut pass_on, keeping)?;
     // What the end has brought.
@@ -225,7 +246,7 @@ fn run_cores(
     dataplane: &mut Dataplane,
     watched: &Watched<'_>,
     pass_on: &mut impl FnMut(),
-    keeping: Option<(Store, Archive)>,
+    keeping: Option<state::Keeping>,
 ) -> Result<Vec<Option<FileProbe>>, Failure> {
     let phase = Arc::new(Phase::new(dataplane.receivers.len(), dataplane.workers.len()));
     let mut writer = dataplane.writer.take();
@@ -241,10 +262,10 @@ fn run_cores(
                 cores::write(writer, phase);
             })
         });
-        if let Some((store, archive)) = keeping {
+        if let Some(keeping) = keeping {
             let cores_ended = &cores_ended;
             let events = watched.events;
-            scope.spawn(move || state::write(scope, store, archive, events, cores_ended));
+            scope.spawn(move || state::write(scope, keeping, events, cores_ended));
         }
         if launched.is_ok() {
             watch(dataplane, watched, pass_on, || running.iter().any(dpdk::Worker::is_finished));

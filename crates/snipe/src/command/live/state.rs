@@ -2,7 +2,9 @@
 //! changes.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
 use std::thread::{self, JoinHandle, Scope, ScopedJoinHandle};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -10,6 +12,8 @@ use balance::ClusterKey;
 use control::{Checkpoint, Clock, Config, Damage, Event, Events, Origin, StateError, Store};
 use pipeline::{Archive, Chunk, Part, Restored, SavedSession, Tracker};
 use types::ProbeId;
+
+use super::feed::{Change, Feed, Kept};
 
 use crate::failure::{self, Failure};
 
@@ -31,6 +35,8 @@ struct Read {
     store: Store,
     damage: Vec<Damage>,
     sessions: Vec<SavedSession>,
+    /// Entries of the feed, by number.
+    identities: Vec<(u32, Kept)>,
     /// Records that are no session.
     unreadable: usize,
 }
@@ -62,10 +68,18 @@ fn read(dir: &Path, origin: Origin) -> Result<Read, StateError> {
     let decode = |(number, (file, bytes)): (u32, (usize, Vec<u8>))| {
         let probes = probes.get(file)?;
         let now = |probe: ProbeId| probes.get(usize::from(probe.0)).copied().flatten();
-        SavedSession::decode(number, &bytes, now)
+        // Of another kind, which a later snipe has written.
+        if number & KINDS == 0 { SavedSession::decode(number, &bytes, now) } else { None }
     };
-    let sessions: Vec<SavedSession> = loaded.sessions.into_iter().filter_map(decode).collect();
-    Ok(Read { store, damage: loaded.damage, unreadable: found - sessions.len(), sessions })
+    let (of_feed, of_sessions): (Vec<_>, Vec<_>) =
+        loaded.sessions.into_iter().partition(|(number, _)| number & KINDS == IDENTITIES);
+    let sessions: Vec<SavedSession> = of_sessions.into_iter().filter_map(decode).collect();
+    let identities = of_feed.into_iter();
+    let identities: Vec<_> = identities
+        .filter_map(|(number, (_, bytes))| Some((number & !KINDS, Kept::decode(&bytes)?)))
+        .collect();
+    let unreadable = found - sessions.len() - identities.len();
+    Ok(Read { store, damage: loaded.damage, unreadable, sessions, identities })
 }
 
 impl Opening {
@@ -90,10 +104,15 @@ impl Opening {
 }
 
 impl Found {
+    /// Whether an operator's feed had told something.
+    pub(super) fn has_identities(&self) -> bool {
+        !self.read.identities.is_empty()
+    }
+
     /// Gives the tracker its sessions back.
-    pub(super) fn restore(self, config: &Config, tracker: Option<&mut Tracker>) -> Store {
-        let Self { dir, since, read: Read { store, sessions, unreadable, .. } } = self;
-        let Some(tracker) = tracker else { return store };
+    pub(super) fn restore(self, config: &Config, tracker: Option<&mut Tracker>) -> (Store, Vec<(u32, Kept)>) {
+        let Self { dir, since, read: Read { store, sessions, identities, unreadable, .. } } = self;
+        let Some(tracker) = tracker else { return (store, identities) };
         let now_ns = now_ns(config, &sessions);
         let restored = tracker.restore(sessions, now_ns);
         if restored != Restored::default() {
@@ -112,7 +131,7 @@ impl Found {
         for (count, why) in missing.into_iter().filter(|(count, _)| *count > 0) {
             tracing::warn!("{}: {count} sessions of an earlier run {why}", dir.display());
         }
-        store
+        (store, identities)
     }
 }
 
@@ -124,6 +143,28 @@ fn now_ns(config: &Config, sessions: &[SavedSession]) -> u64 {
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The upper bits of a record's number tell its kind: those of sessions are 0.
+const KINDS: u32 = 0xf000_0000;
+/// Entries of an operator's feed.
+const IDENTITIES: u32 = 0x8000_0000;
+/// Bytes of records that are written at a time.
+const PART_BYTES: usize = 64 << 10;
+
+/// What is kept, and where.
+pub(super) struct Keeping {
+    pub(super) store: Store,
+    pub(super) archive: Archive,
+    pub(super) feed: Arc<Feed>,
+    pub(super) changes: Receiver<Change>,
+}
+
+/// Adds the record of an entry of the feed.
+fn put(records: &mut Vec<u8>, (number, bytes): &Change) {
+    records.extend((number | IDENTITIES).to_le_bytes());
+    records.extend((bytes.len() as u32).to_le_bytes());
+    records.extend(bytes);
 }
 
 /// How often what has changed is written.
@@ -147,6 +188,8 @@ struct Writing<'scope, 'env> {
     store: Store,
     archive: Archive,
     sweep: Sweep,
+    feed: Arc<Feed>,
+    changes: Receiver<Change>,
     events: &'env Events,
     /// Waits for the disk to have a whole checkpoint.
     completing: Option<ScopedJoinHandle<'scope, Result<u64, StateError>>>,
@@ -158,8 +201,7 @@ struct Writing<'scope, 'env> {
 /// Writes until `stop` is set and everything is written. `stop` is to be set when the cores have ended.
 pub(super) fn write<'scope, 'env>(
     scope: &'scope Scope<'scope, 'env>,
-    store: Store,
-    archive: Archive,
+    Keeping { store, archive, feed, changes }: Keeping,
     events: &'env Events,
     stop: &AtomicBool,
 ) {
@@ -167,6 +209,8 @@ pub(super) fn write<'scope, 'env>(
         scope,
         store,
         archive,
+        feed,
+        changes,
         events,
         sweep: Sweep::None,
         completing: None,
@@ -195,6 +239,9 @@ impl Writing<'_, '_> {
                 self.fail(&error);
             }
         }
+        if let Err(error) = self.put_fed() {
+            self.fail(&error);
+        }
         if let Some(completing) = self.completing.take_if(|completing| completing.is_finished()) {
             match completing.join() {
                 Ok(Ok(bytes)) => self.store.completed(bytes),
@@ -218,6 +265,35 @@ impl Writing<'_, '_> {
         }
     }
 
+    /// What has changed of the feed.
+    fn put_fed(&mut self) -> Result<(), StateError> {
+        let mut records = Vec::new();
+        while let Ok(change) = self.changes.try_recv() {
+            put(&mut records, &change);
+            if records.len() >= PART_BYTES {
+                self.append(&std::mem::take(&mut records))?;
+            }
+        }
+        self.append(&records)
+    }
+
+    fn append(&mut self, records: &[u8]) -> Result<(), StateError> {
+        // A checkpoint that is begun later has all of it.
+        if self.broken.is_some() { Ok(()) } else { self.store.append(records) }
+    }
+
+    /// All that the feed has told goes to a checkpoint.
+    fn put_all_fed(&self, checkpoint: &mut Checkpoint) -> Result<(), StateError> {
+        let mut records = Vec::new();
+        for change in self.feed.all() {
+            put(&mut records, &change);
+            if records.len() >= PART_BYTES {
+                checkpoint.append(&std::mem::take(&mut records))?;
+            }
+        }
+        checkpoint.append(&records)
+    }
+
     fn put(&mut self, chunk: &Chunk) -> Result<(), StateError> {
         match (chunk.part(), &mut self.sweep) {
             // A checkpoint that is begun later has all of it.
@@ -236,7 +312,11 @@ impl Writing<'_, '_> {
     }
 
     fn begin(&mut self) {
-        match self.store.begin() {
+        let begun = self.store.begin().and_then(|mut checkpoint| {
+            self.put_all_fed(&mut checkpoint)?;
+            Ok(checkpoint)
+        });
+        match begun {
             Ok(checkpoint) => {
                 if self.broken.take().is_some() {
                     tracing::info!("sessions are kept again");
