@@ -197,8 +197,7 @@ pub(crate) struct Endpoints {
 
 impl Endpoints {
     pub(crate) fn new(endpoints_max: u32, key: HashKey) -> Self {
-        // Half of the look-ups are for endpoints that are not there: few of them are to meet another one.
-        Self { arena: Arena::new(endpoints_max), index: Index::sparse(endpoints_max, 2), key }
+        Self { arena: Arena::new(endpoints_max), index: Index::new(endpoints_max), key }
     }
 
     /// Asks for huge pages.
