@@ -117,7 +117,8 @@ impl RuleCost {
             table.add_row([what.to_owned(), thousands(rules.len() as u64), few(rules)]);
         }
         right(&mut table, &[1]);
-        let mut text = format!("{} rules", thousands(self.rules as u64));
+        let rules = if self.rules == 1 { "rule" } else { "rules" };
+        let mut text = format!("{} {rules}", thousands(self.rules as u64));
         if self.disabled > 0 {
             text += &format!(", and {} that are switched off", thousands(self.disabled as u64));
         }

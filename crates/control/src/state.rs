@@ -44,7 +44,10 @@ pub struct Origin {
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
     /// The system refuses.
-    #[error("[state] dir: cannot {what} {path}")]
+    #[error(
+        "[state] dir: cannot {what} {path} (mend this, or choose another dir; without [state] nothing is kept \
+         across a restart)"
+    )]
     Io {
         /// What was tried.
         what: &'static str,
@@ -94,6 +97,8 @@ pub struct Loaded {
     pub probes: Vec<Vec<String>>,
     /// What was wrong.
     pub damage: Vec<Damage>,
+    /// Journals go on from a checkpoint that is not there.
+    pub checkpoint_missing: bool,
 }
 
 /// The open folder. It is another run's when this is dropped.
@@ -349,6 +354,8 @@ impl Store {
             }
         }
         let journals = journals(dir)?;
+        let goes_on = journals.first().is_some_and(|(generation, _)| *generation > 1);
+        loaded.checkpoint_missing = checkpoint_bytes == 0 && goes_on;
         let newest = journals.iter().map(|(generation, _)| *generation).max().unwrap_or(0);
         for (generation, path) in journals {
             let Some(bytes) = read(&path)? else { continue };

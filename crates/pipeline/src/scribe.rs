@@ -266,6 +266,8 @@ pub struct SavedSession {
     pub(crate) verdict: Verdict,
     pub(crate) ground: Ground,
     pub(crate) saved: Saved,
+    /// It had a probe that is not there any more.
+    pub(crate) probe_gone: bool,
 }
 
 impl SavedSession {
@@ -278,13 +280,13 @@ impl SavedSession {
         let (verdict, ground) = (Verdict::from_bits(word), Ground::from_bits(word));
         let saved = Saved::decode(saved)?;
         // Where the first choice is no more, the choice is made anew.
+        let decided = verdict.is_some();
         let verdict = match (probe_now(verdict.first()), probe_now(verdict.second())) {
-            (Some(first), second) if verdict.is_some() => {
-                Verdict::new(verdict.owner(), first, second.unwrap_or(first))
-            }
+            (Some(first), second) if decided => Verdict::new(verdict.owner(), first, second.unwrap_or(first)),
             _ => Verdict::NONE,
         };
-        Some(Self { session: SessionId(number), verdict, ground, saved })
+        let probe_gone = decided && !verdict.is_some();
+        Some(Self { session: SessionId(number), verdict, ground, saved, probe_gone })
     }
 
     /// When it last showed that it lives: nanoseconds since 1970.
@@ -303,4 +305,8 @@ pub struct Restored {
     pub idle: u64,
     /// There was no room for them: `sessions_max` is lower than it was.
     pub no_room: u64,
+    /// Tunnels of sessions that go on, but for which there was no room: `tunnels_max` is lower than it was.
+    pub tunnels_full: u64,
+    /// Sessions that go on at another probe: theirs is not there any more.
+    pub probe_gone: u64,
 }

@@ -266,7 +266,8 @@ impl Tracker {
         saved.sort_by_cached_key(|one| one.saved.created_ns());
         let mut restored = Restored::default();
         self.tables.restoring = true;
-        for SavedSession { session, verdict, ground, saved } in saved {
+        let full_before = self.tunnels_refused();
+        for SavedSession { session, verdict, ground, saved, probe_gone } in saved {
             let owner = usize::from(verdict.owner()) % self.tables.workers;
             if verdict.is_some() {
                 let verdict = Verdict::new(owner as u8, verdict.first(), verdict.second());
@@ -276,6 +277,7 @@ impl Tracker {
             match self.sessions.restore(session, &saved, now_ns, &mut self.tables) {
                 Ok(()) => {
                     restored.sessions += 1;
+                    restored.probe_gone += u64::from(probe_gone);
                     if verdict.is_some() {
                         self.tables.count_probe(verdict.first(), u64::wrapping_add);
                     }
@@ -292,6 +294,7 @@ impl Tracker {
             self.tables.bound.clear();
         }
         self.tables.restoring = false;
+        restored.tunnels_full = self.tunnels_refused() - full_before;
         self.settle();
         self.sessions.restored();
         self.publish();
@@ -614,6 +617,12 @@ impl Tracker {
         Some(record)
     }
 
+    /// Tunnels for which there was no room.
+    fn tunnels_refused(&self) -> u64 {
+        let refused = self.sessions.counters().refused;
+        refused.tunnels_full + refused.nodes_full + self.tables.tunnels_full
+    }
+
     /// Shows the numbers of sessions to other threads.
     pub(crate) fn publish(&self) {
         let counters = self.sessions.counters();
@@ -624,9 +633,7 @@ impl Tracker {
             expired: counters.expired,
             moved: self.tables.moved,
             sessions_full: counters.refused.sessions_full,
-            tunnels_full: counters.refused.tunnels_full
-                + counters.refused.nodes_full
-                + self.tables.tunnels_full,
+            tunnels_full: self.tunnels_refused(),
             transactions_full: counters.refused.transactions_full,
             by_probe: self.tables.by_probe,
             ..SessionAccount::default()

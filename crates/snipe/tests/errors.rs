@@ -375,3 +375,22 @@ fn a_file_has_one_use() {
     here.run("replay good.pcap --probes 1 --force --out out").fails(2, &["stats.json"]);
     assert_eq!(fs::read(here.path("good.pcap")).unwrap(), before);
 }
+
+#[test]
+fn rule_files_are_checked() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("rules.toml");
+    let check = |when: &str, args: &[&str]| {
+        let text = format!("[[rule]]\nname = \"video\"\nwhen = '{when}'\nthen = [\"count\"]\n");
+        fs::write(&path, text).unwrap();
+        snipe(["rules", "check", path.to_str().unwrap()].iter().chain(args))
+    };
+    let table = check("tls.sni matches \"^Video|film$\"", &[]).ok();
+    assert!(table.starts_with("1 rule\n") && table.contains("payload           1   video"), "{table}");
+    let json: serde_json::Value = serde_json::from_str(&check("vlan.id == 7", &["--json"]).ok()).unwrap();
+    assert_eq!(json["header"], serde_json::json!(["video"]));
+    check("tls.snj == \"a\"", &[])
+        .fails(2, &["rules.toml:3:9", "no field `tls.snj`", "did you mean `tls.sni`?"]);
+    snipe(["rules", "check", "nowhere.toml"]).fails(2, &["nowhere.toml", "No such file"]);
+    assert!(snipe(["rules", "fields"]).ok().contains("session.imsi"));
+}

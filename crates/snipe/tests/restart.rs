@@ -314,6 +314,32 @@ fn a_damaged_file_is_named_and_the_rest_is_back() {
 }
 
 #[test]
+fn a_checkpoint_that_is_gone_is_missed() {
+    let files = Files::new();
+    files.first();
+    files.run("second", STOPS).ok();
+    fs::remove_file(files.place.path("state/checkpoint")).unwrap();
+    let ran = files.run("third", STOPS);
+    ran.says(&["ERROR", "the checkpoint is gone", "sessions of an earlier run are back"]);
+    ran.ok();
+}
+
+#[test]
+fn what_finds_no_room_or_no_probe_is_counted() {
+    let files = Files::new();
+    files.first();
+    let small = format!("{STOPS}[tracker]\ntunnels_max = 200\n");
+    files.run("second", &small).says(&["WARN", "tunnels of these sessions find no room: raise tunnels_max"]);
+    let config = files.place.config("third", &files.port, STOPS);
+    let text = fs::read_to_string(&config).unwrap().replace("\"probe-4\"", "\"other\"");
+    fs::write(&config, text).unwrap();
+    let mut run = command();
+    run.args(["run", "--json", "--config"]).arg(&config);
+    Ran::from(run.output().unwrap())
+        .says(&["WARN", "go on at another probe: theirs is not in the configuration"]);
+}
+
+#[test]
 fn a_folder_is_one_runs_at_a_time() {
     let files = Files::new();
     let mut running = Program::start(files.command("first", "cluster_key = \"one\"\n"));

@@ -34,6 +34,7 @@ pub(super) struct Found {
 struct Read {
     store: Store,
     damage: Vec<Damage>,
+    checkpoint_missing: bool,
     sessions: Vec<SavedSession>,
     /// Entries of the feed, by number.
     identities: Vec<(u32, Kept)>,
@@ -79,7 +80,8 @@ fn read(dir: &Path, origin: Origin) -> Result<Read, StateError> {
         .filter_map(|(number, (_, bytes))| Some((number & !KINDS, Kept::decode(&bytes)?)))
         .collect();
     let unreadable = found - sessions.len() - identities.len();
-    Ok(Read { store, damage: loaded.damage, unreadable, sessions, identities })
+    let checkpoint_missing = loaded.checkpoint_missing;
+    Ok(Read { store, damage: loaded.damage, checkpoint_missing, unreadable, sessions, identities })
 }
 
 impl Opening {
@@ -99,6 +101,12 @@ impl Opening {
                 damage.offset
             );
         }
+        if read.checkpoint_missing {
+            tracing::error!(
+                "{}: the checkpoint is gone: of an earlier run only what its journals tell is known",
+                dir.display()
+            );
+        }
         Ok(Found { dir, since, read })
     }
 }
@@ -111,11 +119,12 @@ impl Found {
 
     /// Gives the tracker its sessions back.
     pub(super) fn restore(self, config: &Config, tracker: Option<&mut Tracker>) -> (Store, Vec<(u32, Kept)>) {
-        let Self { dir, since, read: Read { store, sessions, identities, unreadable, .. } } = self;
+        let Self { dir, since, read } = self;
+        let Read { store, damage, checkpoint_missing, sessions, identities, unreadable } = read;
         let Some(tracker) = tracker else { return (store, identities) };
         let now_ns = now_ns(config, &sessions);
         let restored = tracker.restore(sessions, now_ns);
-        if restored != Restored::default() {
+        if restored != Restored::default() || !damage.is_empty() || checkpoint_missing {
             tracing::info!(
                 "{}: {} sessions of an earlier run are back after {:.2} s",
                 dir.display(),
@@ -124,12 +133,20 @@ impl Found {
             );
         }
         let missing = [
+            (restored.probe_gone, "go on at another probe: theirs is not in the configuration any more"),
             (restored.idle, "have been idle for too long"),
             (restored.no_room, "find no room: raise sessions_max in [tracker]"),
             (unreadable as u64, "are not of a form that this snipe knows"),
         ];
         for (count, why) in missing.into_iter().filter(|(count, _)| *count > 0) {
             tracing::warn!("{}: {count} sessions of an earlier run {why}", dir.display());
+        }
+        if restored.tunnels_full > 0 {
+            tracing::warn!(
+                "{}: {} tunnels of these sessions find no room: raise tunnels_max in [tracker]",
+                dir.display(),
+                restored.tunnels_full
+            );
         }
         (store, identities)
     }
@@ -319,7 +336,7 @@ impl Writing<'_, '_> {
         match begun {
             Ok(checkpoint) => {
                 if self.broken.take().is_some() {
-                    tracing::info!("sessions are kept again");
+                    tracing::info!("[state] dir: sessions are kept again");
                     self.events.tell_now(Event::State { ok: true, message: None });
                 }
                 self.sweep = Sweep::Writing(checkpoint);
